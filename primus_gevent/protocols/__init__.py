@@ -1,0 +1,1 @@
+"""Wire formats without I/O: bytes in, events out, and no socket, clock or greenlet in sight."""

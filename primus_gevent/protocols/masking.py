@@ -1,0 +1,46 @@
+"""XOR of a WebSocket payload with its four-byte key (RFC 6455, 5.3), the quickest way this machine offers.
+
+`mask` is the C function of the `websockets` package where that can be imported, else `mask_python`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+__all__ = ["mask", "mask_python"]
+
+# Below this the integer wins (100 bytes: 0.9 us against 1.7 us), above it the eight strided slices do
+# (1 KiB: 1.8 us against 2.8 us); benchmarks/codec.py measures both.
+LANES_FROM_BYTES = 512
+
+_TRANSLATIONS: list[bytes | None] = [None] * 256  # 64 KiB when full, so each table is made on first use
+
+
+def _translation(key_byte: int) -> bytes:
+    table = _TRANSLATIONS[key_byte]
+    if table is None:
+        table = _TRANSLATIONS[key_byte] = bytes(value ^ key_byte for value in range(256))
+    return table
+
+
+def mask_python(data: bytes, key: bytes) -> bytes:
+    """XOR `data` with the four bytes of `key`, repeated; the same call masks and unmasks."""
+    size = len(data)
+    if size < LANES_FROM_BYTES:
+        words = (size + 3) >> 2
+        number = int.from_bytes(data, "little") ^ int.from_bytes(key * words, "little")
+        # The key covers whole words: what it left beyond the last data byte is cut off again.
+        return number.to_bytes(words << 2, "little")[:size]
+    lanes = bytearray(data)
+    for lane in range(4):
+        lanes[lane::4] = lanes[lane::4].translate(_translation(key[lane]))
+    return bytes(lanes)
+
+
+mask: Callable[[bytes, bytes], bytes]
+try:
+    from websockets.speedups import apply_mask
+except ImportError:  # the package, or its compiled part, is not here
+    mask = mask_python
+else:
+    mask = apply_mask

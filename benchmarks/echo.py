@@ -1,0 +1,31 @@
+"""How many messages does one core echo, with 50 connections that keep 1 or 16 of them in flight?"""
+
+from __future__ import annotations
+
+from harness import ORIGINAL, OURS_BLOCKING, OURS_EVENTS, RAW, Case, Load, Running, Sample, run
+
+CONNECTIONS = 50
+DEPTHS = (1, 16)
+
+
+def case(depth: int, quick: bool) -> Case:
+    def measure(running: Running, load: Load) -> Sample:
+        return load.run(running, "echo", c=CONNECTIONS, d=depth, t=1 if quick else 5)
+
+    return Case(
+        name=f"echo, {depth} in flight",
+        mode="echo",
+        metric="frames_per_s",
+        unit="frames/s",
+        servers=(OURS_BLOCKING, OURS_EVENTS, ORIGINAL, RAW),
+        measure=measure,
+        shown=("p50_ms", "p99_ms", "server_cpu", "cpu"),
+    )
+
+
+def cases(quick: bool) -> list[Case]:
+    return [case(depth, quick) for depth in DEPTHS]
+
+
+if __name__ == "__main__":
+    run(__doc__, cases, "echo")

@@ -1,0 +1,20 @@
+"""primus_gevent in blocking style: one greenlet per connection, parked in ``for message in spark``.
+
+usage: python ours_echo.py echo
+"""
+
+from __future__ import annotations
+
+from common import announce
+
+from primus_gevent import Primus, Spark
+
+
+def echo(spark: Spark) -> None:
+    for message in spark:
+        spark.write(message)
+
+
+primus = Primus.create_server(echo, host="127.0.0.1", port=0)
+announce(primus.server.server_port)
+primus.serve_forever()

@@ -1,0 +1,30 @@
+"""primus_gevent with a ``data`` listener: echoes, or sends what it gets to everybody.
+
+usage: python ours_events.py echo|broadcast
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from common import announce
+
+from primus_gevent import Primus, Spark
+
+
+def echo(spark: Spark) -> None:
+    @spark.on("data")
+    def data(message: Any) -> None:
+        spark.write(message)
+
+
+def broadcast(spark: Spark) -> None:
+    @spark.on("data")
+    def data(message: Any) -> None:
+        primus.write(message)
+
+
+primus = Primus.create_server({"echo": echo, "broadcast": broadcast}[sys.argv[1]], host="127.0.0.1", port=0)
+announce(primus.server.server_port)
+primus.serve_forever()

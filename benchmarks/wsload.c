@@ -1,0 +1,574 @@
+/* wsload: a WebSocket load generator that is cheap enough for the server to be the bottleneck.
+ *
+ * One process, one thread, one epoll loop.  Frames are counted, not compared, so that a protocol that
+ * wraps its payload can be measured too.  The result is one JSON object on stdout; see usage() for the rest.
+ * It talks to loopback addresses only: it is a measuring instrument, not something to point at a network.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+/* The nonce of RFC 6455, section 1.3, and the answer that the RFC gives for it: no SHA-1 needed. */
+#define NONCE "dGhlIHNhbXBsZSBub25jZQ=="
+#define ACCEPT "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
+
+enum {
+  MAX_GREETINGS = 8,
+  MAX_RESPONSE = 4096,       /* bytes of a handshake's response */
+  MAX_HEADER = 10,           /* bytes of an unmasked frame's header */
+  KEPT = 64,                 /* payload bytes kept of a frame, to recognise primus::ping and close codes */
+  RECV_BYTES = 1 << 18,
+  EVENTS = 512,
+  PER_ADDRESS = 20000,       /* connections from one source address; a port range has about 28,000 */
+  LATENCY_BUCKETS = 2000000, /* one for each microsecond; what is slower lands in the last one */
+};
+static const double STALL_SECONDS = 30;
+
+/* Connections that only listen are looked at this seldom: one recv() then takes several frames, and the
+ * server's send() has no reader to wake, as it would have none if its clients were on other machines.
+ * Without it the receiving of a broadcast costs as much as the sending, and is what would be measured. */
+static const double LISTENER_SECONDS = 0.05;
+
+enum mode { ECHO, FANOUT, RECEIVE, CONNECT, IDLE };
+static const char *const MODES[] = {"echo", "fanout", "receive", "connect", "idle"};
+
+static struct {
+  enum mode mode;
+  const char *host, *path, *payload;
+  const char *greetings[MAX_GREETINGS];
+  int port, conns, depth, greeting_count, skip, publishers, handshakes;
+  double seconds, warmup, hold;
+} opt = {.host = "127.0.0.1",
+         .path = "/primus",
+         .payload = "\"hello world, this is a message\"",
+         .conns = 50,
+         .depth = 1,
+         .publishers = 1,
+         .handshakes = 64,
+         .seconds = 5,
+         .warmup = 1,
+         .hold = 3600};
+
+typedef struct {
+  int fd;
+  enum { CONNECTING, SHAKING, OPEN } state;
+  bool wants_write, listens;
+  int skip;          /* frames still to ignore */
+  double opened_at;
+  char *response;    /* handshake's response so far; freed when it is complete */
+  int response_len;
+  unsigned char header[MAX_HEADER];
+  int header_len, opcode;
+  uint64_t need;     /* payload bytes of the current frame that are still to come */
+  unsigned char kept[KEPT];
+  int kept_len;
+  double *sent_at;   /* ring of opt.depth times: frames in flight, oldest at tail */
+  unsigned head, tail;
+  unsigned char *out;
+  size_t out_len, out_off, out_cap;
+} Conn;
+
+static Conn *conns;
+static int poller, listeners; /* epoll sets; the second one is read every LISTENER_SECONDS */
+static struct sockaddr_in server;
+static unsigned char *message; /* the payload as a masked frame */
+static size_t message_len;
+
+static int opened, begun, ready, lost;
+static bool loading, measuring;
+static uint64_t received, sent;
+static uint32_t *latency; /* counts by microsecond */
+static uint64_t latency_count;
+
+static double now(void) {
+  struct timespec t;
+  clock_gettime(CLOCK_MONOTONIC, &t);
+  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+static double cpu_seconds(void) {
+  struct rusage r;
+  getrusage(RUSAGE_SELF, &r);
+  return (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) + (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) * 1e-6;
+}
+
+__attribute__((noreturn, format(printf, 1, 2))) static void die(const char *format, ...) {
+  va_list args;
+  va_start(args, format);
+  fputs("wsload: ", stderr);
+  vfprintf(stderr, format, args);
+  fputc('\n', stderr);
+  va_end(args);
+  exit(1);
+}
+
+static void *must(void *allocated) {
+  if (!allocated) die("out of memory");
+  return allocated;
+}
+
+/* ---- latency ---------------------------------------------------------------------------------------- */
+
+static void record_latency(double seconds) {
+  double us = seconds * 1e6;
+  latency[us < LATENCY_BUCKETS ? (size_t)us : LATENCY_BUCKETS - 1]++;
+  latency_count++;
+}
+
+static double percentile_ms(double share) {
+  uint64_t wanted = (uint64_t)(share * (double)latency_count), seen = 0;
+  for (size_t us = 0; us < LATENCY_BUCKETS; us++) {
+    seen += latency[us];
+    if (seen > wanted || (seen == latency_count && seen)) return (double)us / 1e3;
+  }
+  return 0;
+}
+
+static void print_latency(void) {
+  printf(",\"p50_ms\":%.3f,\"p90_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f", percentile_ms(.5), percentile_ms(.9),
+         percentile_ms(.99), percentile_ms(1));
+}
+
+/* ---- frames out ------------------------------------------------------------------------------------- */
+
+/* Writes a masked frame (RFC 6455, section 5.2) to `to`, which has room for n + 14 bytes. */
+static size_t put_frame(unsigned char *to, int opcode, const void *payload, size_t n) {
+  static const unsigned char mask[4] = {0x12, 0x34, 0x56, 0x78};
+  const unsigned char *from = payload;
+  size_t k = 0;
+  to[k++] = (unsigned char)(0x80 | opcode);
+  if (n < 126) {
+    to[k++] = (unsigned char)(0x80 | n);
+  } else if (n < 65536) {
+    to[k++] = 0x80 | 126;
+    to[k++] = (unsigned char)(n >> 8);
+    to[k++] = (unsigned char)n;
+  } else {
+    to[k++] = 0x80 | 127;
+    for (int shift = 56; shift >= 0; shift -= 8) to[k++] = (unsigned char)((uint64_t)n >> shift);
+  }
+  memcpy(to + k, mask, 4);
+  k += 4;
+  for (size_t i = 0; i < n; i++) to[k++] = from[i] ^ mask[i & 3];
+  return k;
+}
+
+static void watch(Conn *c, int operation, bool write) {
+  struct epoll_event e = {.events = EPOLLIN | (write ? EPOLLOUT : 0), .data.ptr = c};
+  if (epoll_ctl(c->listens ? listeners : poller, operation, c->fd, &e)) die("epoll_ctl: %s", strerror(errno));
+  c->wants_write = write;
+}
+
+static void flush(Conn *c) {
+  while (c->out_off < c->out_len) {
+    ssize_t n = send(c->fd, c->out + c->out_off, c->out_len - c->out_off, MSG_NOSIGNAL);
+    if (n < 0) {
+      if (errno == EINTR) continue;
+      if (errno != EAGAIN) die("send: %s", strerror(errno));
+      if (!c->wants_write) watch(c, EPOLL_CTL_MOD, true);
+      return;
+    }
+    c->out_off += (size_t)n;
+  }
+  c->out_off = c->out_len = 0;
+  if (c->wants_write) watch(c, EPOLL_CTL_MOD, false);
+}
+
+static void queue(Conn *c, const void *bytes, size_t n) {
+  if (c->out_len + n > c->out_cap) {
+    c->out_cap = (c->out_len + n) * 2;
+    c->out = must(realloc(c->out, c->out_cap));
+  }
+  memcpy(c->out + c->out_len, bytes, n);
+  c->out_len += n;
+}
+
+static void queue_frame(Conn *c, int opcode, const void *payload, size_t n) {
+  unsigned char *frame = must(malloc(n + 14));
+  queue(c, frame, put_frame(frame, opcode, payload, n));
+  free(frame);
+}
+
+static void queue_message(Conn *c, double t) {
+  queue(c, message, message_len);
+  c->sent_at[c->head++ % (unsigned)opt.depth] = t;
+  sent++;
+}
+
+static bool publishes(const Conn *c) {
+  return opt.mode == ECHO || (opt.mode == FANOUT && c < conns + opt.publishers);
+}
+
+/* ---- frames in -------------------------------------------------------------------------------------- */
+
+/* Primus 7+ and primus_gevent ping in text: "primus::ping::<time>" wants "primus::pong::<time>". */
+static bool answer_primus_ping(Conn *c) {
+  static const char ping[] = "\"primus::ping::";
+  if (c->kept_len < (int)sizeof ping - 1 || memcmp(c->kept, ping, sizeof ping - 1)) return false;
+  c->kept[sizeof "\"primus::p" - 1] = 'o';
+  queue_frame(c, 1, c->kept, (size_t)c->kept_len);
+  return true;
+}
+
+static void on_frame(Conn *c, double t) {
+  if (c->opcode == 9) {
+    queue_frame(c, 10, c->kept, (size_t)c->kept_len);
+    return;
+  }
+  if (c->opcode == 8) {
+    int code = c->kept_len >= 2 ? c->kept[0] << 8 | c->kept[1] : 1005;
+    if (opt.mode != IDLE) die("the server closed a connection with %d", code);
+    return; /* counted when the end of the stream arrives */
+  }
+  if (c->opcode > 2 || answer_primus_ping(c)) return;
+  if (c->skip > 0) {
+    if (--c->skip == 0) ready++;
+    return;
+  }
+  received++;
+  if (!publishes(c) || c->tail == c->head) return;
+  double t_sent = c->sent_at[c->tail++ % (unsigned)opt.depth];
+  if (measuring) record_latency(t - t_sent);
+  if (loading) queue_message(c, t);
+}
+
+/* Takes one frame's header from [p, end) if it is complete, else keeps what is there for the next time. */
+static const unsigned char *take_header(Conn *c, const unsigned char *p, const unsigned char *end) {
+  for (;;) {
+    if (c->header_len >= 2) {
+      int size = c->header[1] & 127, wanted = size < 126 ? 2 : size == 126 ? 4 : 10;
+      if (c->header[1] & 128) die("the server masked a frame");
+      if (c->header_len == wanted) break;
+    }
+    if (p == end) return NULL;
+    c->header[c->header_len++] = *p++;
+  }
+  c->need = c->header[1] & 127;
+  if (c->header_len > 2) {
+    c->need = 0;
+    for (int i = 2; i < c->header_len; i++) c->need = c->need << 8 | c->header[i];
+  }
+  c->opcode = c->header[0] & 15;
+  c->header_len = c->kept_len = 0;
+  return p;
+}
+
+static void on_bytes(Conn *c, const unsigned char *p, size_t n) {
+  const unsigned char *end = p + n;
+  double t = now();
+  bool inside = c->need > 0;
+  for (;;) {
+    if (!inside) {
+      p = take_header(c, p, end);
+      if (!p) break;
+    }
+    size_t here = c->need < (size_t)(end - p) ? (size_t)c->need : (size_t)(end - p);
+    size_t keep = here < (size_t)(KEPT - c->kept_len) ? here : (size_t)(KEPT - c->kept_len);
+    memcpy(c->kept + c->kept_len, p, keep);
+    c->kept_len += (int)keep;
+    p += here;
+    c->need -= here;
+    if (c->need) return;
+    on_frame(c, t);
+    inside = false;
+  }
+  if (c->out_len && !c->wants_write) flush(c);
+}
+
+/* ---- opening ---------------------------------------------------------------------------------------- */
+
+static void open_next(void) {
+  Conn *c = &conns[begun++];
+  c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+  if (c->fd < 0) die("socket: %s (is the limit on open files too low?)", strerror(errno));
+  int one = 1;
+  setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  if (opt.conns > PER_ADDRESS) {
+    struct sockaddr_in from = {.sin_family = AF_INET};
+    from.sin_addr.s_addr = htonl(0x7f000002u + (uint32_t)((begun - 1) / PER_ADDRESS));
+    if (bind(c->fd, (struct sockaddr *)&from, sizeof from)) die("bind: %s", strerror(errno));
+  }
+  c->opened_at = now();
+  if (connect(c->fd, (struct sockaddr *)&server, sizeof server) && errno != EINPROGRESS)
+    die("connect: %s", strerror(errno));
+  watch(c, EPOLL_CTL_ADD, true);
+}
+
+static void on_connected(Conn *c) {
+  int error = 0;
+  socklen_t size = sizeof error;
+  getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size);
+  if (error) die("connect: %s", strerror(error));
+  char request[2048];
+  int n = snprintf(request, sizeof request,
+                   "GET %s HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                   "Sec-WebSocket-Key: " NONCE "\r\nSec-WebSocket-Version: 13\r\nOrigin: http://%s:%d\r\n\r\n",
+                   opt.path, opt.host, opt.port, opt.host, opt.port);
+  if (n >= (int)sizeof request) die("the path is too long");
+  c->state = SHAKING;
+  c->response = must(malloc(MAX_RESPONSE + 1));
+  queue(c, request, (size_t)n);
+  flush(c);
+}
+
+static void on_open(Conn *c) {
+  c->state = OPEN;
+  c->skip = opt.skip;
+  c->sent_at = must(calloc((size_t)opt.depth, sizeof *c->sent_at));
+  opened++;
+  if (!c->skip) ready++;
+  if (opt.mode == CONNECT) record_latency(now() - c->opened_at);
+  for (int i = 0; i < opt.greeting_count; i++) queue_frame(c, 1, opt.greetings[i], strlen(opt.greetings[i]));
+  if (c->out_len) flush(c);
+  if (begun < opt.conns) open_next();
+}
+
+/* The response may share its packet with the first frames, which must not be lost. */
+static void on_response(Conn *c, const unsigned char *bytes, size_t n) {
+  int room = MAX_RESPONSE - c->response_len, take = (int)n < room ? (int)n : room;
+  memcpy(c->response + c->response_len, bytes, (size_t)take);
+  c->response_len += take;
+  c->response[c->response_len] = 0;
+  char *body = strstr(c->response, "\r\n\r\n");
+  if (!body) {
+    if (take < (int)n || c->response_len == MAX_RESPONSE) die("the handshake's response is too long");
+    return;
+  }
+  body += 4;
+  size_t rest = n - (size_t)((body - c->response) - (c->response_len - take));
+  *body = 0;
+  if (strncmp(c->response, "HTTP/1.1 101", 12) || !strstr(c->response, ACCEPT))
+    die("the server refused the handshake:\n%s", c->response);
+  free(c->response);
+  c->response = NULL;
+  on_open(c);
+  if (rest) on_bytes(c, bytes + (n - rest), rest);
+}
+
+/* ---- the loop --------------------------------------------------------------------------------------- */
+
+static void on_lost(Conn *c) {
+  if (c->state == SHAKING) die("the connection was closed during the handshake:\n%.*s", c->response_len, c->response);
+  if (opt.mode != IDLE) die("the server closed a connection");
+  epoll_ctl(poller, EPOLL_CTL_DEL, c->fd, NULL);
+  close(c->fd);
+  lost++;
+}
+
+static void on_event(Conn *c, uint32_t events) {
+  static unsigned char buffer[RECV_BYTES];
+  if (c->state == CONNECTING) {
+    on_connected(c);
+    return;
+  }
+  if (events & EPOLLOUT) flush(c);
+  if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR))) return;
+  ssize_t n = recv(c->fd, buffer, sizeof buffer, 0);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  if (n <= 0)
+    on_lost(c);
+  else if (c->state == SHAKING)
+    on_response(c, buffer, (size_t)n);
+  else
+    on_bytes(c, buffer, (size_t)n);
+}
+
+/* Waits for at most `seconds` and handles what one epoll set has; false when stdin closed (idle mode). */
+static bool turn(int set, double seconds) {
+  struct epoll_event events[EVENTS];
+  int n = epoll_wait(set, events, EVENTS, seconds > 0 ? (int)(seconds * 1e3) + 1 : 0);
+  if (n < 0 && errno != EINTR) die("epoll_wait: %s", strerror(errno));
+  for (int i = 0; i < n; i++) {
+    if (!events[i].data.ptr) { /* stdin: whatever comes, only its end counts */
+      char ignored[256];
+      if (read(STDIN_FILENO, ignored, sizeof ignored) <= 0) return false;
+    } else {
+      on_event(events[i].data.ptr, events[i].events);
+    }
+  }
+  return true;
+}
+
+/* Runs the loop for at most `seconds`; ends early when `done` says so, or when stdin closes (idle mode). */
+static void run(double seconds, bool (*done)(void)) {
+  double t = now(), end = t + seconds, next = t + LISTENER_SECONDS;
+  for (; !done || !done(); t = now()) {
+    if (t >= end) return;
+    if (loading && t >= next) {
+      /* Each set of EVENTS goes to the end of epoll's list, so that these turns visit every listener once. */
+      for (int i = 0; i <= opt.conns / EVENTS; i++) turn(listeners, 0);
+      next = t + LISTENER_SECONDS;
+    }
+    double wait = loading && next < end ? next - t : end - t;
+    if (!turn(poller, wait)) return;
+  }
+}
+
+static bool all_ready(void) { return ready == opt.conns; }
+
+static void open_all(void) {
+  while (begun < opt.conns && begun < opt.handshakes) open_next();
+  int before = -1;
+  while (!all_ready()) {
+    if (ready + opened == before) die("no progress for %.0f s: %d of %d connections are open", STALL_SECONDS, opened, opt.conns);
+    before = ready + opened;
+    run(STALL_SECONDS, all_ready);
+  }
+}
+
+static void measure(double *elapsed, double *cpu) {
+  loading = true;
+  for (Conn *c = conns; c < conns + opt.conns; c++)
+    if (!publishes(c)) {
+      epoll_ctl(poller, EPOLL_CTL_DEL, c->fd, NULL);
+      c->listens = true;
+      watch(c, EPOLL_CTL_ADD, c->wants_write);
+    }
+  for (Conn *c = conns; c < conns + opt.conns; c++)
+    if (publishes(c)) {
+      for (int i = 0; i < opt.depth; i++) queue_message(c, now());
+      flush(c);
+    }
+  run(opt.warmup, NULL);
+  received = sent = 0;
+  measuring = true;
+  double start = now(), cpu_start = cpu_seconds();
+  run(opt.seconds, NULL);
+  *elapsed = now() - start;
+  *cpu = (cpu_seconds() - cpu_start) / *elapsed;
+  if (!received) die("no frame came back in %.1f s", *elapsed);
+}
+
+/* ---- command line ----------------------------------------------------------------------------------- */
+
+static void usage(FILE *to) {
+  fputs("usage: wsload -p PORT [option]... MODE\n"
+        "\n"
+        "modes\n"
+        "  echo      every connection keeps DEPTH frames in flight and expects one frame back for each\n"
+        "  fanout    the first PUBLISHERS connections keep DEPTH frames in flight, and every connection counts\n"
+        "            what the server sends round\n"
+        "  receive   nobody sends; counts what the server publishes of its own accord\n"
+        "  connect   opens the connections and reports how fast that went\n"
+        "  idle      opens the connections, prints the result, then holds them until stdin closes or HOLD is\n"
+        "            over, and prints how many the server had closed by then\n"
+        "\n"
+        "options\n"
+        "  -h HOST        a loopback address (127.0.0.1)\n"
+        "  -p PORT        the server's port; needed\n"
+        "  -u PATH        path and query of the handshake (/primus)\n"
+        "  -c CONNS       number of connections (50)\n"
+        "  -k HANDSHAKES  how many of them are being opened at a time (64)\n"
+        "  -d DEPTH       frames in flight on each connection that sends (1)\n"
+        "  -b PUBLISHERS  fanout: how many connections send (1)\n"
+        "  -t SECONDS     how long to measure (5)\n"
+        "  -w SECONDS     load before that, which is not counted (1)\n"
+        "  -i HOLD        idle: seconds to hold (3600)\n"
+        "  -m PAYLOAD     text of a frame (\"hello world, this is a message\", in quotes: JSON)\n"
+        "  -g TEXT        frame to send first on each connection; up to 8 of them\n"
+        "  -s N           frames to ignore on each connection before load starts (0)\n"
+        "\n"
+        "Latencies are from sending a frame to its return on the same connection; for connect, from connect() to\n"
+        "the complete response.  `cpu` is the share of one core that wsload itself used: near 1, it was the limit.\n",
+        to);
+}
+
+static double number(const char *text, char option, double least) {
+  char *end;
+  double value = strtod(text, &end);
+  if (end == text || *end || value < least) die("-%c %s: a number of at least %g is needed", option, text, least);
+  return value;
+}
+
+static void parse(int argc, char **argv) {
+  int o;
+  while ((o = getopt(argc, argv, "h:p:u:c:k:d:b:t:w:i:m:g:s:")) != -1) switch (o) {
+      case 'h': opt.host = optarg; break;
+      case 'p': opt.port = (int)number(optarg, 'p', 1); break;
+      case 'u': opt.path = optarg; break;
+      case 'c': opt.conns = (int)number(optarg, 'c', 1); break;
+      case 'k': opt.handshakes = (int)number(optarg, 'k', 1); break;
+      case 'd': opt.depth = (int)number(optarg, 'd', 1); break;
+      case 'b': opt.publishers = (int)number(optarg, 'b', 1); break;
+      case 't': opt.seconds = number(optarg, 't', 0.01); break;
+      case 'w': opt.warmup = number(optarg, 'w', 0); break;
+      case 'i': opt.hold = number(optarg, 'i', 0); break;
+      case 'm': opt.payload = optarg; break;
+      case 's': opt.skip = (int)number(optarg, 's', 0); break;
+      case 'g':
+        if (opt.greeting_count == MAX_GREETINGS) die("at most %d greetings", MAX_GREETINGS);
+        opt.greetings[opt.greeting_count++] = optarg;
+        break;
+      default: usage(stderr); exit(2);
+    }
+  int mode = -1;
+  for (int i = 0; optind == argc - 1 && i <= IDLE; i++)
+    if (!strcmp(argv[optind], MODES[i])) mode = i;
+  if (mode < 0 || !opt.port) {
+    usage(stderr);
+    exit(2);
+  }
+  opt.mode = (enum mode)mode;
+  if (opt.publishers > opt.conns) die("more publishers than connections");
+  server = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)opt.port)};
+  if (inet_pton(AF_INET, opt.host, &server.sin_addr) != 1) die("%s is no IPv4 address", opt.host);
+  if (ntohl(server.sin_addr.s_addr) >> 24 != 127) die("%s is not a loopback address", opt.host);
+}
+
+static void raise_file_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit)) return;
+  limit.rlim_cur = limit.rlim_max;
+  setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+int main(int argc, char **argv) {
+  parse(argc, argv);
+  raise_file_limit();
+  conns = must(calloc((size_t)opt.conns, sizeof *conns));
+  latency = must(calloc(LATENCY_BUCKETS, sizeof *latency));
+  size_t payload_len = strlen(opt.payload);
+  message = must(malloc(payload_len + 14));
+  message_len = put_frame(message, 1, opt.payload, payload_len);
+  poller = epoll_create1(EPOLL_CLOEXEC);
+  listeners = epoll_create1(EPOLL_CLOEXEC);
+  if (poller < 0 || listeners < 0) die("epoll_create1: %s", strerror(errno));
+
+  double start = now();
+  open_all();
+  double connect_s = now() - start;
+  printf("{\"mode\":\"%s\",\"conns\":%d,\"connect_s\":%.4f,\"connects_per_s\":%.0f", MODES[opt.mode], opt.conns, connect_s,
+         opt.conns / connect_s);
+  if (opt.mode == IDLE) {
+    printf("}\n");
+    fflush(stdout);
+    struct epoll_event e = {.events = EPOLLIN, .data.ptr = NULL};
+    if (epoll_ctl(poller, EPOLL_CTL_ADD, STDIN_FILENO, &e) && errno != EPERM) die("stdin: %s", strerror(errno));
+    run(opt.hold, NULL);
+    printf("{\"lost\":%d}\n", lost);
+  } else if (opt.mode == CONNECT) {
+    print_latency();
+    printf("}\n");
+  } else {
+    double elapsed, cpu;
+    measure(&elapsed, &cpu);
+    printf(",\"depth\":%d,\"payload_bytes\":%zu,\"seconds\":%.3f,\"frames_per_s\":%.0f,\"sent_per_s\":%.0f,\"cpu\":%.3f", opt.depth,
+           payload_len, elapsed, (double)received / elapsed, (double)sent / elapsed, cpu);
+    print_latency();
+    printf("}\n");
+  }
+  return 0;
+}

@@ -28,7 +28,9 @@ format: venv-dev  ## format the code and mend what lint can mend
 
 bench: venv-dev  ## run every benchmark and record the results (ARGS="--quick" for a look)
 	@scripts/npm benchmarks
-	@.venv/bin/python benchmarks/run.py $(ARGS)
+	@for question in echo broadcast connect_rate idle_memory; do \
+	  .venv/bin/python benchmarks/$$question.py --json benchmarks/results/$$question.json $(ARGS) || exit 1; echo; \
+	done
 
 soak: venv-dev npm system  ## the long runs that look for leaks and drift
 	@.venv/bin/python -m pytest -m soak --timeout 3600 $(ARGS)

@@ -11,7 +11,7 @@ HERE = Path(__file__).parent
 
 
 def version() -> str:
-    """Read the version as text: importing the package would need its dependencies before they are installed."""
+    """Read the version as text: an import would need the dependencies before they are installed."""
     source = (HERE / "primus_gevent" / "__init__.py").read_text(encoding="utf-8")
     found = re.search(r'^__version__(?:: [\w.\[\]]+)? = "([^"]+)"', source, re.MULTILINE)
     if found is None:

@@ -27,10 +27,12 @@ system_package() {
     "${as_root[@]}" true 2>/dev/null || die "$refusal"
   fi
   say "installing $package, needed for $purpose"
-  export DEBIAN_FRONTEND=noninteractive
+  apt() {
+    # RUNLEVEL=1 keeps a service from being started by its installation: the tests start their own.
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get -qq "$@" </dev/null >/dev/null
+  }
   # A fresh machine has no package lists; try without, because fetching them is the slow part.
-  "${as_root[@]}" apt-get install -y -qq --no-install-recommends "$package" </dev/null >/dev/null 2>&1 ||
-    { "${as_root[@]}" apt-get update -qq </dev/null >/dev/null &&
-      "${as_root[@]}" apt-get install -y -qq --no-install-recommends "$package" </dev/null >/dev/null; } ||
+  apt install -y --no-install-recommends "$package" 2>/dev/null ||
+    { apt update && apt install -y --no-install-recommends "$package"; } ||
     die "$refusal"
 }

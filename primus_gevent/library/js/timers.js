@@ -1,0 +1,41 @@
+// Named timers: setting one replaces the earlier one of that name.
+
+// setTimeout keeps 31 bits and fires at once beyond that: an unlimited back-off would hammer the server.
+const MAX_TIMER_MS = 0x7fffffff;
+
+const UNIT_MS = { s: 1e3, m: 6e4, h: 36e5, d: 864e5 };
+
+class Timers {
+  constructor() {
+    this.running = new Map();
+  }
+
+  // No timer at all for `false`, 0, null or NaN: that is how an option turns a limit off.
+  set(name, ms, fn) {
+    this.clear(name);
+    if (!(ms > 0)) return;
+    const timer = setTimeout(() => {
+      this.running.delete(name);
+      fn();
+    }, Math.min(ms, MAX_TIMER_MS));
+    this.running.set(name, timer);
+  }
+
+  active(name) {
+    return this.running.has(name);
+  }
+
+  clear(...names) {
+    for (const name of names.length ? names : Array.from(this.running.keys())) {
+      clearTimeout(this.running.get(name));
+      this.running.delete(name);
+    }
+  }
+}
+
+// Durations may be text such as `30 seconds`, as in Primus 5 and later.
+function milliseconds(value) {
+  if (typeof value !== 'string') return value;
+  const parts = /^\s*(\d+(?:\.\d+)?)\s*(ms|milli\w*|[smhd]?)\w*\s*$/i.exec(value);
+  return parts ? parts[1] * (UNIT_MS[parts[2].toLowerCase()] || 1) : NaN;
+}

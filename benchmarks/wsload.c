@@ -549,26 +549,21 @@ int main(int argc, char **argv) {
 
   double start = now();
   open_all();
-  double connect_s = now() - start;
+  double connect_s = now() - start, elapsed = 0, cpu = 0;
+  if (opt.mode != IDLE && opt.mode != CONNECT) measure(&elapsed, &cpu);
   printf("{\"mode\":\"%s\",\"conns\":%d,\"connect_s\":%.4f,\"connects_per_s\":%.0f", MODES[opt.mode], opt.conns, connect_s,
          opt.conns / connect_s);
+  if (elapsed > 0)
+    printf(",\"depth\":%d,\"payload_bytes\":%zu,\"seconds\":%.3f,\"frames_per_s\":%.0f,\"sent_per_s\":%.0f,\"cpu\":%.3f", opt.depth,
+           payload_len, elapsed, (double)received / elapsed, (double)sent / elapsed, cpu);
+  if (opt.mode != IDLE) print_latency();
+  printf("}\n");
   if (opt.mode == IDLE) {
-    printf("}\n");
     fflush(stdout);
     struct epoll_event e = {.events = EPOLLIN, .data.ptr = NULL};
     if (epoll_ctl(poller, EPOLL_CTL_ADD, STDIN_FILENO, &e) && errno != EPERM) die("stdin: %s", strerror(errno));
     run(opt.hold, NULL);
     printf("{\"lost\":%d}\n", lost);
-  } else if (opt.mode == CONNECT) {
-    print_latency();
-    printf("}\n");
-  } else {
-    double elapsed, cpu;
-    measure(&elapsed, &cpu);
-    printf(",\"depth\":%d,\"payload_bytes\":%zu,\"seconds\":%.3f,\"frames_per_s\":%.0f,\"sent_per_s\":%.0f,\"cpu\":%.3f", opt.depth,
-           payload_len, elapsed, (double)received / elapsed, (double)sent / elapsed, cpu);
-    print_latency();
-    printf("}\n");
   }
   return 0;
 }

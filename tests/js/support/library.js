@@ -1,0 +1,48 @@
+'use strict';
+
+// The library as our compiler makes it. Python is the one that runs the tests, or else the project's own.
+const { execFileSync } = require('child_process');
+const fs = require('fs');
+const os = require('os');
+const path = require('path');
+const { after } = require('node:test');
+
+const ROOT = path.join(__dirname, '..', '..', '..');
+const OWN_PYTHON = path.join(ROOT, '.venv', 'bin', 'python');
+const PYTHON = process.env.PYTHON || (fs.existsSync(OWN_PYTHON) ? OWN_PYTHON : 'python3');
+
+const compiled = new Map();
+
+/** The text of the library, for settings spelled as in Python; `format` is among them. */
+function compile(settings = {}) {
+  const key = JSON.stringify(settings);
+  if (!compiled.has(key)) {
+    compiled.set(key, execFileSync(PYTHON, [path.join(__dirname, 'compile.py'), key], { encoding: 'utf8' }));
+  }
+  return compiled.get(key);
+}
+
+let folder = null;
+
+/** A file of that text in a folder that disappears after the test. */
+function save(name, text) {
+  if (!folder) {
+    folder = fs.mkdtempSync(path.join(os.tmpdir(), 'primus-client-'));
+    after(() => fs.rmSync(folder, { recursive: true, force: true }));
+  }
+  const file = path.join(folder, name);
+  fs.writeFileSync(file, text);
+  return file;
+}
+
+/** The constructor, required as a Node program requires it, with `ws` beside it. */
+function load(settings = {}) {
+  const Module = require('module');
+  const module = new Module(path.join(__dirname, '..', 'primus.js'));
+  module.filename = module.id;
+  module.paths = Module._nodeModulePaths(path.dirname(module.id));
+  module._compile(compile(settings), module.filename);
+  return module.exports;
+}
+
+module.exports = { ROOT, PYTHON, compile, save, load };

@@ -118,7 +118,7 @@ class PerMessageDeflate:
 
         Raises:
             RemoteProtocolError: close code 1009 when the message is longer than `max_length` bytes (no more
-                than that is ever inflated), 1007 when `data` is not deflate. The stream is useless afterwards.
+                than that is ever inflated), 1007 when `data` is not deflate. The stream is lost then.
         """
         decompressor = self._decompressor
         if decompressor is None:
@@ -215,6 +215,8 @@ def negotiate(
         agreed = _parse(parameters, bare_client_bits=True)
         if agreed is None or agreed.get("server_max_window_bits", MAX_WINDOW_BITS) < MIN_ZLIB_WINDOW_BITS:
             continue
+        if agreed.get("client_max_window_bits") == MAX_WINDOW_BITS:
+            del agreed["client_max_window_bits"]  # no limit at all, so not worth a word (7.1.2.2)
         return _build(agreed, False, options), _spell(agreed)
     return None
 

@@ -1,0 +1,62 @@
+"""The few lines that know which WSGI server runs us, and how a connection is taken from it.
+
+============================  ==================  ====================================================
+server                        `Host.name`         connection
+============================  ==================  ====================================================
+`primus_gevent.hosts.server`  primus              detached; attached with TLS
+`gevent.pywsgi.WSGIServer`    pywsgi              detached; attached with TLS
+gunicorn -k gevent            gunicorn            detached; attached with TLS
+gunicorn -k gevent_pywsgi     gunicorn-pywsgi     detached; attached with TLS
+gevent-websocket              gevent-websocket    detached; attached with TLS; its 101 is out before we are
+called ============================  ==================  ====================================================
+"""
+
+from __future__ import annotations
+
+from primus_gevent.errors import HostError
+from primus_gevent.hosts import gevent_websocket, gunicorn, pywsgi
+from primus_gevent.hosts.base import Environ, Host, StartResponse, Taken
+
+__all__ = ["Host", "Taken", "find", "strip"]
+
+SERVERS = (
+    "gevent.pywsgi.WSGIServer, 'gunicorn -k gevent', 'gunicorn -k gevent_pywsgi', gevent-websocket, "
+    "or Primus.create_server"
+)
+
+# What a server puts into the environ and a connection that outlives its request must not keep alive.
+SERVER_KEYS = (
+    "gunicorn.sock",
+    "gunicorn.socket",
+    "werkzeug.socket",
+    "wsgi.early_hints",
+    "wsgi.file_wrapper",
+    "wsgi.input",
+    "wsgi.websocket",
+)
+
+
+def find(environ: Environ, start_response: StartResponse) -> Host:
+    """The server of this request, able to hand over its connection.
+
+    Raises:
+        HostError: it hands out none, or not for this request.
+    """
+    protocol = environ.get("SERVER_PROTOCOL")
+    if protocol != "HTTP/1.1":
+        # Over HTTP/2, gunicorn's socket is the one connection that all requests share.
+        raise HostError(f"a connection can be taken over from HTTP/1.1 only, not from {protocol}")
+    if environ.get("HTTP_TRANSFER_ENCODING") or environ.get("CONTENT_LENGTH", "0").strip() not in ("", "0"):
+        raise HostError("an upgrade request with a body cannot be taken over")
+    host: Host | None
+    for module in (gevent_websocket, pywsgi, gunicorn):
+        host = module.find(environ, start_response)
+        if host is not None:
+            return host
+    software = environ.get("SERVER_SOFTWARE", "unknown")
+    raise HostError(f"this WSGI server ({software}) hands out no socket that gevent can use; use {SERVERS}")
+
+
+def strip(environ: Environ) -> Environ:
+    """A copy of an environ without what ties it to its server: streams, sockets, callables."""
+    return {key: value for key, value in environ.items() if key not in SERVER_KEYS}

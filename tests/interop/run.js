@@ -6,7 +6,7 @@
  * Starts the servers, is the `control` of suite.js, and prints one line of JSON per scenario. The README has all
  * options. Ends with 0 when every scenario was played, whatever came of it, and with 1 when that was not possible.
  */
-const { spawn } = require('child_process');
+const { execFileSync, spawn } = require('child_process');
 const { once } = require('events');
 const fs = require('fs');
 const http = require('http');
@@ -41,15 +41,18 @@ function argumentsOf(words) {
 const running = new Map(); // port -> child process
 let complaints = ''; // what all servers wrote to stderr
 
+function python() {
+  const venv = path.join(ROOT, '.venv', 'bin', 'python');
+  return settings.python || (fs.existsSync(venv) ? venv : 'python3');
+}
+
 function command(kind, options) {
   if (kind !== 'python') {
     // 2.4 uses what Node has deprecated since; stderr is for real complaints
     const words = ['--no-deprecation', path.join(__dirname, 'server.js'), kind, JSON.stringify(options)];
     return [process.execPath, words];
   }
-  const venv = path.join(ROOT, '.venv', 'bin', 'python');
-  const python = settings.python || (fs.existsSync(venv) ? venv : 'python3');
-  return [python, [path.join(__dirname, 'server.py'), JSON.stringify(options)]];
+  return [python(), [path.join(__dirname, 'server.py'), JSON.stringify(options)]];
 }
 
 /** Starts a test server; `options` may hold the port, otherwise the system chooses one. */
@@ -139,14 +142,15 @@ async function control(library) {
 
 // --- clients ---
 
-/** The source of our client, as our server sends it. */
+/** The source of our client: as our server sends it, or for another server as `primus.library()` gives it. */
 async function ourLibrary(main) {
-  const server = settings.server === 'python' ? main : await start({}, 'python');
-  const response = await fetch(`${server.base}/primus/primus.js`);
+  if (settings.server !== 'python') {
+    const script = 'from primus_gevent import Primus; print(Primus().library())';
+    return execFileSync(python(), ['-c', script], { cwd: ROOT, encoding: 'utf8' });
+  }
+  const response = await fetch(`${main.base}/primus/primus.js`);
   if (!response.ok) throw new Error(`primus.js: the server answered ${response.status}`);
-  const source = await response.text();
-  if (server !== main) await stop(server);
-  return source;
+  return response.text();
 }
 
 /** Our client as a Node program would load it, with the `ws` of this folder. */

@@ -1,0 +1,48 @@
+'use strict';
+
+/** Plays the suite in headless Chromium: the system's browser, driven by playwright-core over its debugging protocol. */
+const { execFileSync } = require('child_process');
+
+const NAMES = ['chromium', 'chromium-browser', 'google-chrome', 'google-chrome-stable'];
+// A test machine: no graphics card, perhaps root, and nothing that phones home.
+const FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+  '--disable-component-update', '--disable-sync'];
+
+/** The path of Chromium: $CHROMIUM, or the first of the usual names. */
+function executable() {
+  if (process.env.CHROMIUM) return process.env.CHROMIUM;
+  for (const name of NAMES) {
+    try {
+      return execFileSync('which', [name], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] }).trim();
+    } catch (error) {
+      // not that one
+    }
+  }
+  throw new Error('Chromium is missing: `make test` installs it, or: apt-get install chromium (or set CHROMIUM to its path)');
+}
+
+/** Opens the page of the runner's control server, which loads client and suite, and plays there. */
+async function run(settings, report) {
+  const { chromium } = require('playwright-core'); // here, so that Node's part of the suite does not need it
+  // without a profile directory of ours Playwright makes a new empty one, and removes it
+  const browser = await chromium.launch({ executablePath: executable(), headless: true, args: FLAGS });
+  try {
+    const page = await browser.newPage();
+    const broken = new Promise((resolve, reject) => {
+      page.on('pageerror', (error) => reject(new Error(`uncaught in the page: ${error.stack || error}`)));
+      page.on('crash', () => reject(new Error('the page crashed')));
+    });
+    await page.exposeFunction('interopReport', report);
+    await page.goto(settings.control);
+    const played = page.evaluate((given) => InteropSuite.run({
+      ...given,
+      Client: Primus,
+      fetch: (...words) => fetch(...words)
+    }, window.interopReport), settings);
+    await Promise.race([played, broken]);
+  } finally {
+    await browser.close();
+  }
+}
+
+module.exports = { run, executable };

@@ -54,7 +54,10 @@ def find(environ: Environ, start_response: StartResponse) -> Host:
         if host is not None:
             return host
     software = environ.get("SERVER_SOFTWARE", "unknown")
-    raise HostError(f"this WSGI server ({software}) hands out no socket that gevent can use; use {SERVERS}")
+    raise HostError(
+        f"this WSGI server ({software}) hands out no socket that gevent can use, or a middleware hides it; "
+        f"use {SERVERS}"
+    )
 
 
 def strip(environ: Environ) -> Environ:

@@ -93,10 +93,13 @@ class GunicornHost(Host):
     def end(self, taken: Any) -> None:
         """Release an attached connection; gunicorn closes its own socket right after the response.
 
-        Should gunicorn still send a response, it gets EPIPE from a socket that is shut down, and ignores it.
+        Should gunicorn still read or send, it gets end of file or EPIPE from a socket that is shut down, and
+        ignores both. From one that is closed it gets EBADF, and logs a traceback.
         """
         cut(taken)
-        taken.close()
+        cut(self.sock)  # with TLS: drops the session, which would raise errors of its own
+        if not isinstance(taken, TLSSocket):
+            taken.close()
         self.forget()
 
 

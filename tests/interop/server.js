@@ -156,9 +156,7 @@ const CONTROL = {
     primus.write(JSON.parse(query.get('data')));
     return {};
   },
-  write: (query) => each(query, (spark) => spark.write(JSON.parse(query.get('data')))),
   end: (query) => each(query, (spark) => spark.end()),
-  reconnect: (query) => each(query, (spark) => spark.end(undefined, { reconnect: true })),
   kill: (query) => each(query, kill)
 };
 

@@ -94,7 +94,7 @@ def play(pair: Pair) -> Run:
 @pytest.fixture(scope="session")
 def runs(request: pytest.FixtureRequest) -> Iterator[dict[Pair, Future[Run]]]:
     """The runs of all pairs that the selected tests ask for, begun in their order."""
-    chosen = [
+    chosen: list[Pair] = [
         item.callspec.params["pair"]
         for item in request.session.items
         if isinstance(item, pytest.Function) and item.originalname == test_scenario.__name__

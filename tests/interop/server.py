@@ -1,0 +1,214 @@
+"""The test server on primus_gevent: ``python server.py '{"port": 0, "timeout": 1.5}'``.
+
+server.js is the same server on the official Primus; the README lists the services and control end points.
+Prints one line of JSON with its port. Options are in seconds and bytes, named as server.js has them.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask import Flask, Response, abort, request
+from gevent import Timeout
+from gevent.event import Event
+from gevent.pywsgi import WSGIServer
+
+from primus_gevent import Primus, Spark
+
+KEPT = 50  # messages and log entries that the state of a tag shows
+
+
+class Tag:
+    """What all connections of one scenario have done so far."""
+
+    def __init__(self) -> None:
+        self.connections = self.disconnections = self.ends = self.heartbeats = self.received = 0
+        self.errors: list[str] = []
+        self.messages: list[Any] = []
+        self.log: list[str] = []
+        self.ids: list[str] = []
+        self.sparks: dict[str, Spark] = {}
+        self.changed = Event()  # replaced each time it is set
+
+    def note(self, event: str) -> None:
+        self.log = [*self.log, event][-KEPT:]
+
+    def touch(self) -> None:
+        """Wake the requests that wait for this tag."""
+        self.changed.set()
+        self.changed = Event()
+
+    def state(self) -> dict[str, Any]:
+        shown = {name: value for name, value in vars(self).items() if name not in ("sparks", "changed")}
+        return {**shown, "open": len(self.sparks)}
+
+    def has(self, field: str, least: int) -> bool:
+        value = self.state()[field]
+        return (len(value) if isinstance(value, list) else value) >= least
+
+
+def burst(spark: Spark, count: int) -> None:
+    for number in range(count):
+        spark.write(number)
+
+
+def meta(spark: Spark, _: Any) -> None:
+    spark.write(
+        {
+            "id": spark.id,
+            "query": dict(spark.query),
+            "url": f"{spark.request.path}?{spark.request.query_string.decode()}",
+            "headers": {name.lower(): value for name, value in spark.headers.items()},
+            "address": {"ip": spark.address.ip, "port": spark.address.port},
+        }
+    )
+
+
+def raw(spark: Spark, text: str) -> None:
+    spark.socket.send(text)
+    spark.write("after")
+
+
+SERVICES: dict[str, Callable[[Spark, Any], object]] = {
+    "echo": lambda spark, data: spark.write(data),
+    "stringify": lambda spark, data: spark.write(json.dumps(data)),
+    "parse": lambda spark, data: spark.write(json.loads(data)),
+    "amplify": lambda spark, data: spark.write("x" * data),
+    "burst": burst,
+    "meta": meta,
+    "end": lambda spark, data: spark.end(),
+    "end_data": lambda spark, data: spark.end(data),
+    "end_reconnect": lambda spark, data: spark.end(reconnect=True),
+    "kill": lambda spark, data: spark.abort(),
+    "raw": raw,
+    "close": lambda spark, data: None,  # ended at once, see `connection`
+    "silent": lambda spark, data: None,
+}
+
+# The names of server.js, and ours.
+OPTIONS = {"timeout": "timeout", "pingInterval": "ping_interval", "maxLength": "max_length"}
+
+
+class TestServer:
+    """A Flask application with the control end points, wrapped by the Primus under test."""
+
+    __test__ = False  # not a test, whatever pytest thinks of the name
+
+    def __init__(self, options: Mapping[str, Any]) -> None:
+        app = Flask(__name__)
+        self.tags: defaultdict[str, Tag] = defaultdict(Tag)
+        self.primus = Primus(
+            app, **{ours: options[name] for name, ours in OPTIONS.items() if name in options}
+        )
+        self.max_length = options.get("maxLength", 1024 * 1024)
+        self.primus.on("connection", self.connection)
+        self.primus.on("disconnection", self.disconnection)
+        app.add_url_rule("/control/<name>", view_func=self.control)
+
+    def connection(self, spark: Spark) -> None:
+        tag = self.tags[spark.query.get("tag", "")]
+        service = spark.query.get("service", "echo")
+        serve = SERVICES[service]
+        tag.connections += 1
+        tag.ids.append(spark.id)
+        tag.sparks[spark.id] = spark
+        tag.note("connection")
+
+        @spark.on("data")
+        def data(message: Any, *_: Any) -> None:
+            tag.received += 1
+            tag.messages = [*tag.messages, message][-KEPT:]
+            tag.note("data")
+            serve(spark, message)
+            tag.touch()
+
+        @spark.on("heartbeat")
+        def heartbeat(*_: Any) -> None:
+            tag.heartbeats += 1
+            tag.touch()
+
+        @spark.on("error")
+        def error(reason: Exception, *_: Any) -> None:
+            tag.errors.append(str(reason))
+            tag.touch()
+
+        @spark.on("end")
+        def end(*_: Any) -> None:
+            tag.ends += 1
+            tag.note("end")
+            tag.touch()
+
+        tag.touch()
+        if service == "close":
+            spark.end()
+
+    def disconnection(self, spark: Spark) -> None:
+        tag = self.tags[spark.query.get("tag", "")]
+        tag.disconnections += 1
+        del tag.sparks[spark.id]
+        tag.note("disconnection")
+        tag.touch()
+
+    def control(self, name: str) -> Response:
+        act = getattr(self, f"control_{name}", None) or abort(404)
+        response = Response(json.dumps(act(request.args)), mimetype="application/json")
+        response.headers["Access-Control-Allow-Origin"] = "*"  # a browser asks from the page's own port
+        response.headers["Cache-Control"] = "no-store"
+        # A server that is stopped and started leaves no half-dead connection in a client's pool.
+        response.headers["Connection"] = "close"
+        return response
+
+    def control_about(self, _: Mapping[str, str]) -> dict[str, Any]:
+        return {
+            "server": "python",
+            "serverPings": True,
+            "answersPings": True,
+            "maxLength": self.max_length,
+        }
+
+    def control_connected(self, _: Mapping[str, str]) -> dict[str, Any]:
+        return {"connected": self.primus.connected}
+
+    def control_state(self, query: Mapping[str, str]) -> dict[str, Any]:
+        return self.tags[query["tag"]].state()
+
+    def control_wait(self, query: Mapping[str, str]) -> dict[str, Any]:
+        """The state as soon as ``field`` is at least ``least``, or when ``limit`` seconds have passed."""
+        tag = self.tags[query["tag"]]
+        with Timeout(float(query["limit"]), False):
+            while not tag.has(query["field"], int(query["least"])):
+                tag.changed.wait()
+        return tag.state()
+
+    def control_broadcast(self, query: Mapping[str, str]) -> dict[str, Any]:
+        self.primus.write(json.loads(query["data"]))
+        return {}
+
+    def control_end(self, query: Mapping[str, str]) -> dict[str, Any]:
+        return self.each(query, lambda spark: spark.end())
+
+    def control_kill(self, query: Mapping[str, str]) -> dict[str, Any]:
+        return self.each(query, lambda spark: spark.abort())
+
+    def each(self, query: Mapping[str, str], act: Callable[[Spark], object]) -> dict[str, Any]:
+        sparks = list(self.tags[query["tag"]].sparks.values())
+        for spark in sparks:
+            act(spark)
+        return {"sparks": len(sparks)}
+
+
+def main() -> None:
+    options = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
+    test = TestServer(options)
+    server = WSGIServer(("127.0.0.1", options.get("port", 0)), test.primus, log=None)
+    server.start()
+    print(json.dumps({"port": server.server_port}), flush=True)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,327 @@
+"""Server processes for tests: every WSGI server that the package supports, started, watched and ended the
+same way.
+
+::
+
+    with serve("gunicorn") as server:
+        with server.client() as client:
+            client.upgrade("/primus?service=echo")
+
+At the end the process has to exit in time, with the right status, and without a traceback in its log.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import http.client
+import json
+import os
+import pathlib
+import re
+import signal
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.support.client import Client
+
+ROOT = pathlib.Path(__file__).parents[2]
+START_SECONDS = 20.0
+EXIT_SECONDS = 10.0
+WAIT_SECONDS = 10.0
+
+CREATE = "tests.support.app:create"
+
+
+@dataclass(frozen=True)
+class HostKind:
+    """One row of the matrix.
+
+    Attributes:
+        server: of `tests.support.launch`, or the worker class of gunicorn.
+        name: what `primus_gevent.hosts.find` calls it.
+        upgraded: answers 101 before the application is asked.
+        drains: SIGTERM drains it.
+    """
+
+    server: str
+    name: str
+    gunicorn: bool = False
+    tls: bool = False
+    patch: bool = False
+    upgraded: bool = False
+    drains: bool = False
+    factory: str = CREATE
+
+
+HOSTS = {
+    "own": HostKind("own", "primus", drains=True),
+    "own-patched": HostKind("own", "primus", patch=True, drains=True),
+    "own-tls": HostKind("own", "primus", tls=True, drains=True),
+    "pywsgi": HostKind("pywsgi", "pywsgi", patch=True),
+    "pywsgi-unpatched": HostKind("pywsgi", "pywsgi"),
+    "pywsgi-tls": HostKind("pywsgi", "pywsgi", patch=True, tls=True),
+    "gunicorn": HostKind("gevent", "gunicorn", gunicorn=True, drains=True),
+    "gunicorn-tls": HostKind("gevent", "gunicorn", gunicorn=True, tls=True, drains=True),
+    "gunicorn-pywsgi": HostKind("gevent_pywsgi", "gunicorn-pywsgi", gunicorn=True, drains=True),
+    "gevent-websocket": HostKind("gevent-websocket", "gevent-websocket", upgraded=True),
+    "gunicorn-gevent-websocket": HostKind(
+        "geventwebsocket.gunicorn.workers.GeventWebSocketWorker",
+        "gevent-websocket",
+        gunicorn=True,
+        upgraded=True,
+        drains=True,
+    ),
+    "pywsgi-init-app": HostKind(
+        "pywsgi", "pywsgi", patch=True, factory="tests.support.app:create_initialised"
+    ),
+    "pywsgi-hidden": HostKind("pywsgi", "pywsgi", factory="tests.support.app:create_hidden"),
+    "gunicorn-hidden": HostKind(
+        "gevent", "gunicorn", gunicorn=True, drains=True, factory="tests.support.app:create_hidden"
+    ),
+    "pywsgi-writeless": HostKind("pywsgi", "pywsgi", factory="tests.support.app:create_writeless"),
+    "gunicorn-writeless": HostKind(
+        "gevent", "gunicorn", gunicorn=True, drains=True, factory="tests.support.app:create_writeless"
+    ),
+}
+
+
+@functools.cache
+def certificate() -> tuple[str, str]:
+    """Paths of a self-signed certificate for localhost and its key, made once per test run."""
+    folder = tempfile.mkdtemp(prefix="primus-test-tls-")
+    paths = os.path.join(folder, "certificate.pem"), os.path.join(folder, "key.pem")
+    command = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+    ]
+    command += ["-subj", "/CN=localhost", "-days", "2", "-out", paths[0], "-keyout", paths[1]]
+    subprocess.run(command, check=True, capture_output=True)
+    return paths
+
+
+@dataclass
+class Server:
+    """A running server process."""
+
+    kind: HostKind
+    process: subprocess.Popen[bytes]
+    log_path: pathlib.Path
+    port: int = 0
+    pid: int = 0  # of the process that runs the application: gunicorn's worker
+    expected: list[str] = field(default_factory=list)  # errors that a test has provoked, by a text in them
+
+    # -- the log
+
+    def log(self) -> str:
+        """All that the process has written to its standard output and error."""
+        return self.log_path.read_text(errors="replace")
+
+    def wait_log(self, pattern: str, timeout: float = WAIT_SECONDS) -> re.Match[str]:
+        found: list[re.Match[str]] = []
+
+        def look() -> bool:
+            match = re.search(pattern, self.log())
+            if match:
+                found.append(match)
+            elif self.process.poll() is not None:
+                raise AssertionError(f"the server exited with {self.process.returncode}:\n{self.log()}")
+            return match is not None
+
+        wait_until(look, timeout, lambda: f"no {pattern!r} in the log:\n{self.log()}")
+        return found[0]
+
+    def tracebacks(self) -> list[str]:
+        """Every traceback in the log, from its first line to its last, that no test has said to expect."""
+        found = re.findall(r"Traceback \(most recent call last\):\n(?:[ \t].*\n|\n)*.*\n?", self.log())
+        return [text for text in found if not any(word in text for word in self.expected)]
+
+    # -- connections
+
+    @property
+    def address(self) -> tuple[str, int]:
+        return "127.0.0.1", self.port
+
+    def client(self, **options: Any) -> Client:
+        return Client(self.address, tls=self.kind.tls, **options)
+
+    def spark(self, service: str = "echo", *, early: bytes = b"", **options: Any) -> Client:
+        """A client that is connected to one of the services of the test application."""
+        client = self.client(**options)
+        try:
+            return client.upgrade(f"/primus?service={service}", early=early)
+        except BaseException:
+            client.sock.close()
+            raise
+
+    def request(
+        self,
+        path: str,
+        headers: dict[str, str] | None = None,
+        *,
+        method: str = "GET",
+        body: bytes | None = None,
+    ) -> tuple[http.client.HTTPResponse, bytes]:
+        connection: http.client.HTTPConnection
+        if self.kind.tls:
+            context = ssl._create_unverified_context()
+            connection = http.client.HTTPSConnection(*self.address, timeout=WAIT_SECONDS, context=context)
+        else:
+            connection = http.client.HTTPConnection(*self.address, timeout=WAIT_SECONDS)
+        with contextlib.closing(connection):
+            connection.request(method, path, body, {"Connection": "close", **(headers or {})})
+            response = connection.getresponse()
+            return response, response.read()
+
+    def control(self, action: str, *, method: str = "POST") -> Any:
+        response, body = self.request(f"/control/{action}", method=method)
+        assert response.status == 200, body
+        return json.loads(body) if body else None
+
+    # -- the inside of the process
+
+    def state(self) -> dict[str, Any]:
+        """Sparks, greenlets and counters of the process; and its sockets, without the one that asks."""
+        state: dict[str, Any] = self.control("state", method="GET")
+        state["sockets"] = self.sockets()
+        return state
+
+    def sockets(self) -> int:
+        """Open socket descriptors of the process that runs the application."""
+        count = 0
+        folder = f"/proc/{self.pid}/fd"
+        for name in os.listdir(folder):
+            with contextlib.suppress(OSError):
+                count += os.readlink(f"{folder}/{name}").startswith("socket:")
+        return count
+
+    def wait_state(self, timeout: float = WAIT_SECONDS, **wanted: Any) -> dict[str, Any]:
+        """Wait until these entries of `state` are as wanted (a value, or a predicate)."""
+        seen: dict[str, Any] = {}
+
+        def look() -> bool:
+            seen.update(self.state())
+            return all(
+                value(seen[name]) if callable(value) else seen[name] == value
+                for name, value in wanted.items()
+            )
+
+        wait_until(look, timeout, lambda: f"wanted {wanted}, have {seen}\n{self.log()[-4000:]}")
+        return seen
+
+    def baseline(self) -> dict[str, Any]:
+        """What must be the same again when a test is over."""
+        state = self.state()
+        return {name: state[name] for name in ("sparks", "connected", "objects", "greenlets", "sockets")}
+
+    # -- the end
+
+    def signal(self, signum: signal.Signals) -> None:
+        self.process.send_signal(signum)
+
+    def wait_exit(self, timeout: float = EXIT_SECONDS) -> int:
+        try:
+            return self.process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"still running after {timeout} s:\n{self.log()[-4000:]}") from None
+
+
+def wait_until(
+    condition: Callable[[], bool],
+    timeout: float = WAIT_SECONDS,
+    explain: Callable[[], str] = lambda: "never came",
+) -> None:
+    """Look again and again until a condition holds."""
+    deadline = time.monotonic() + timeout
+    pause = 0.005
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(explain())
+        time.sleep(pause)
+        pause = min(0.1, pause * 1.5)
+
+
+def gunicorn_command(kind: HostKind, extra: list[str]) -> list[str]:
+    command = [sys.executable, "-m", "gunicorn", "-k", kind.server, "--bind", "127.0.0.1:0", "--workers", "1"]
+    command += [
+        "--access-logfile",
+        "-",
+        "--error-logfile",
+        "-",
+        "--graceful-timeout",
+        "8",
+        "--no-control-socket",
+    ]
+    command += ["--config", str(pathlib.Path(__file__).with_name("gunicorn.conf.py"))]
+    if kind.tls:
+        command += ["--certfile", certificate()[0], "--keyfile", certificate()[1]]
+    return [*command, *extra, f"{kind.factory}()"]
+
+
+def launch_command(kind: HostKind) -> list[str]:
+    command = [sys.executable, "-m", "tests.support.launch", kind.server, kind.factory]
+    if kind.patch:
+        command += ["--patch"]
+    if kind.tls:
+        command += ["--tls", *certificate()]
+    return command
+
+
+@contextlib.contextmanager
+def serve(
+    host: str | HostKind,
+    *,
+    expected: list[str] | None = None,
+    arguments: list[str] | None = None,
+    **options: Any,
+) -> Iterator[Server]:
+    """Run a server until the end of the block.
+
+    Args:
+        host: a name of `HOSTS`, or a row of one's own.
+        expected: texts by which to know the tracebacks that the test provokes.
+        arguments: further ones for gunicorn.
+        options: of the `Primus`.
+    """
+    kind = HOSTS[host] if isinstance(host, str) else host
+    command = gunicorn_command(kind, arguments or []) if kind.gunicorn else launch_command(kind)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(ROOT),
+        "PYTHONUNBUFFERED": "1",
+        "PRIMUS_TEST_OPTIONS": json.dumps(options),
+    }
+    with tempfile.TemporaryDirectory(prefix="primus-test-") as folder:
+        path = pathlib.Path(folder, "log")
+        with path.open("wb") as log:
+            process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, cwd=ROOT
+            )
+        server = Server(kind, process, path, expected=expected or [])
+        try:
+            pattern = r"Listening at: https?://[\d.]+:(\d+)" if kind.gunicorn else r"listening on (\d+)"
+            server.port = int(server.wait_log(pattern, START_SECONDS)[1])
+            server.pid = server.control("state", method="GET")["pid"]
+            yield server
+            if process.poll() is None:
+                process.terminate()
+            # a plain pywsgi server has no handler for SIGTERM, and dies of it
+            allowed = (0,) if kind.drains else (0, -signal.SIGTERM)
+            assert server.wait_exit() in allowed, server.log()
+            assert server.tracebacks() == []
+        finally:
+            if process.poll() is None:
+                process.kill()
+                process.wait()

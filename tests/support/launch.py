@@ -1,0 +1,66 @@
+"""Starts one of the servers that are not gunicorn, in a process of its own; prints ``listening on <port>``.
+
+usage: python -m tests.support.launch HOST FACTORY [--patch] [--tls CERTIFICATE KEY]
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("host", choices=["own", "pywsgi", "gevent-websocket"])
+    parser.add_argument("factory")
+    parser.add_argument("--patch", action="store_true")
+    parser.add_argument("--tls", nargs=2, metavar=("CERTIFICATE", "KEY"))
+    arguments = parser.parse_args()
+    if arguments.patch:
+        from gevent import monkey
+
+        monkey.patch_all()
+    module, _, name = arguments.factory.partition(":")
+    app = getattr(importlib.import_module(module), name)()
+    tls = dict(zip(("certfile", "keyfile"), arguments.tls, strict=True)) if arguments.tls else {}
+    serve = {"own": own, "pywsgi": pywsgi, "gevent-websocket": gevent_websocket}[arguments.host]
+    serve(app, tls)
+
+
+def announce(server: object) -> None:
+    print(f"listening on {server.address[1]}", flush=True)  # type: ignore[attr-defined]
+
+
+def own(app: object, tls: dict[str, str]) -> None:
+    from primus_gevent.hosts import drain
+    from primus_gevent.hosts.server import make_server
+
+    server = make_server(("127.0.0.1", 0), app, log=sys.stderr, error_log=sys.stderr, **tls)
+    server.start()
+    drain.install_signals(server.stop_listening, server.stop)
+    announce(server)
+    server.serve_forever()
+
+
+def pywsgi(app: object, tls: dict[str, str]) -> None:
+    from gevent.pywsgi import WSGIServer
+
+    server = WSGIServer(("127.0.0.1", 0), app, **tls)
+    server.start()
+    announce(server)
+    server.serve_forever()
+
+
+def gevent_websocket(app: object, tls: dict[str, str]) -> None:
+    from gevent.pywsgi import WSGIServer
+    from geventwebsocket.handler import WebSocketHandler
+
+    server = WSGIServer(("127.0.0.1", 0), app, handler_class=WebSocketHandler, **tls)
+    server.start()
+    announce(server)
+    server.serve_forever()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,237 @@
+"""Every option of a Primus server: its default, its unit and its check.
+
+Durations are in seconds, sizes in bytes. An unknown name is refused with the nearest known one, because
+an option that is silently ignored is a bug that nobody finds.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from .errors import OptionError
+
+__all__ = ["DEFAULT_MAX_LENGTH", "Options"]
+
+DEFAULT_MAX_LENGTH = 1 << 20
+DEFAULT_TIMEOUT = 35.0
+
+#: JavaScript spellings of the specification, so that the error can name ours.
+_RENAMED = {
+    "global": "global_name",
+    "idGenerator": "id_generator",
+    "maxAge": "max_age",
+    "maxLength": "max_length",
+    "pingInterval": "ping_interval",
+}
+
+
+@dataclass(frozen=True)
+class Options:
+    """The options of one Primus server, checked. Made by `Options.parse`."""
+
+    pathname: str = "/primus"
+    """The URL namespace that Primus owns."""
+    parser: Any = "json"
+    """Name of a parser, or an object with ``encoder(data)`` and ``decoder(raw)``."""
+    transformer: str = "websockets"
+    """Name of the real-time framework."""
+    timeout: float | Literal[False] = DEFAULT_TIMEOUT
+    """Seconds without incoming data after which a spark is ended; ``False`` turns this off."""
+    ping_interval: float | Literal[False] | None = None
+    """Seconds between pings to clients that send none (Primus 7 and later); ``False`` turns them off.
+
+    ``None`` means six sevenths of ``timeout``: 30 s for the default of 35 s."""
+    origins: str | Sequence[str] | Callable[[str], bool] = "*"
+    """Origins that may connect: ``'*'``, ``'self'`` (same host), a list or comma separated string,
+    or a function of the origin."""
+    global_name: str = "Primus"
+    """Name of the client's class, and of the global it defines (``global`` in the specification)."""
+    max_length: int = DEFAULT_MAX_LENGTH
+    """Largest incoming message in bytes, also after decompression."""
+    compression: bool | Mapping[str, Any] = False
+    """Offer permessage-deflate (RFC 7692); a mapping sets its parameters."""
+    id_generator: Callable[[], str] | None = None
+    """Makes the ids of sparks; the default has 128 random bits."""
+    trusted_proxies: Sequence[str] | None = None
+    """Networks whose ``X-Forwarded-*`` headers are believed; ``None`` believes everybody, as the
+    specification does."""
+    transport: Mapping[str, Any] = field(default_factory=dict)
+    """Options of the transformer's own."""
+    max_connections: int | None = None
+    """Sparks at a time; a further handshake is answered 503. ``None`` means nine tenths of the
+    descriptors that the process may open."""
+    max_fragments: int = 1024
+    """Fragments of one incoming WebSocket message."""
+    max_control_frames: int = 256
+    """Pongs that may wait for a peer that does not read."""
+    inbox_messages: int = 1024
+    """Unread messages per spark at which its socket is no longer read."""
+    inbox_bytes: int = 1 << 20
+    """The same in bytes."""
+    write_buffer: int = 1 << 20
+    """Unsent bytes per spark at which `Spark.write` parks its caller."""
+    slow_consumer: Literal["close", "drop"] = "close"
+    """What `Primus.write` does with a spark that is over its write buffer."""
+    handshake_timeout: float = 10.0
+    """Seconds that the opening handshake and the authorization may take."""
+    write_timeout: float = 10.0
+    """Seconds that a peer may take nothing of what waits for it before it is cut off."""
+    close_timeout: float = 5.0
+    """Seconds that the closing handshake may take."""
+
+    @classmethod
+    def parse(cls, values: Mapping[str, Any]) -> Options:
+        """Check ``values`` and fill in the defaults.
+
+        Raises:
+            OptionError: a name is unknown or a value cannot be used; the message says which and why.
+        """
+        known = [f.name for f in fields(cls)]
+        for name in values:
+            if name not in known:
+                guess = _RENAMED.get(name) or next(iter(difflib.get_close_matches(name, known, 1)), None)
+                hint = f"; did you mean {guess!r}?" if guess else f"; known are: {', '.join(sorted(known))}"
+                raise OptionError(f"unknown option {name!r}{hint}", name)
+        checked = {name: _CHECKS[name](name, value) for name, value in values.items()}
+        return cls(**checked)
+
+    @property
+    def effective_ping_interval(self) -> float | Literal[False]:
+        """The ping interval in seconds, derived from ``timeout`` where it was not given."""
+        if self.ping_interval is not None:
+            return self.ping_interval
+        # The original's two defaults, 35 and 30 s, fix the ratio: whoever shortens the timeout keeps
+        # newer clients alive without knowing of this option.
+        return (self.timeout or DEFAULT_TIMEOUT) * 6 / 7
+
+
+Check = Callable[[str, Any], Any]
+
+
+def _duration(name: str, value: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+        raise OptionError(f"option {name!r} is a number of seconds above 0, not {value!r}", name)
+    return float(value)
+
+
+def _duration_or_off(name: str, value: Any) -> float | Literal[False]:
+    if value is False:
+        return False
+    if value is None or value is True or value == 0:
+        raise OptionError(f"option {name!r} is a number of seconds, or False to turn it off, not {value!r}", name)
+    return _duration(name, value)
+
+
+def _optional(check: Check) -> Check:
+    return lambda name, value: None if value is None else check(name, value)
+
+
+def _at_least(minimum: int) -> Check:
+    def check(name: str, value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+            raise OptionError(f"option {name!r} is a whole number of at least {minimum}, not {value!r}", name)
+        return value
+
+    return check
+
+
+def _one_of(*choices: str) -> Check:
+    def check(name: str, value: Any) -> str:
+        if value not in choices:
+            raise OptionError(f"option {name!r} is one of {', '.join(map(repr, choices))}, not {value!r}", name)
+        return str(value)
+
+    return check
+
+
+def _text(name: str, value: Any) -> str:
+    if not isinstance(value, str) or not value:
+        raise OptionError(f"option {name!r} is a text, not {value!r}", name)
+    return value
+
+
+def _pathname(name: str, value: Any) -> str:
+    path = _text(name, value)
+    if any(c in path for c in "?#\r\n "):
+        raise OptionError(f"option {name!r} is a plain URL path, not {value!r}", name)
+    path = "/" + path.strip("/")
+    if path == "/":
+        raise OptionError("option 'pathname' must not be the root: the wrapped app would get no request", name)
+    return path
+
+
+def _global_name(name: str, value: Any) -> str:
+    text = _text(name, value)
+    if not text.isidentifier():
+        raise OptionError(f"option {name!r} is a JavaScript identifier, not {value!r}", name)
+    return text
+
+
+def _origins(name: str, value: Any) -> Any:
+    if callable(value):
+        return value
+    if isinstance(value, str):
+        value = value.replace(",", " ").split()
+    if not isinstance(value, Sequence) or not value or not all(isinstance(v, str) for v in value):
+        raise OptionError(f"option {name!r} is '*', 'self', a list of origins or a function", name)
+    return "*" if "*" in value else tuple(v.lower() for v in value)
+
+
+def _mapping(name: str, value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise OptionError(f"option {name!r} is a mapping, not {value!r}", name)
+    return dict(value)
+
+
+def _compression(name: str, value: Any) -> Any:
+    return value if isinstance(value, bool) else _mapping(name, value)
+
+
+def _function(name: str, value: Any) -> Any:
+    if not callable(value):
+        raise OptionError(f"option {name!r} is a function, not {value!r}", name)
+    return value
+
+
+def _texts(name: str, value: Any) -> tuple[str, ...]:
+    if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(v, str) for v in value):
+        raise OptionError(f"option {name!r} is a list of texts, not {value!r}", name)
+    return tuple(value)
+
+
+def _parser(name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return _text(name, value).lower()
+    if not (callable(getattr(value, "encoder", None)) and callable(getattr(value, "decoder", None))):
+        raise OptionError(f"option {name!r} is a name, or an object with encoder and decoder", name)
+    return value
+
+
+_CHECKS: dict[str, Check] = {
+    "pathname": _pathname,
+    "parser": _parser,
+    "transformer": lambda name, value: _text(name, value).lower(),
+    "timeout": _duration_or_off,
+    "ping_interval": _optional(_duration_or_off),
+    "origins": _origins,
+    "global_name": _global_name,
+    "max_length": _at_least(1),
+    "compression": _compression,
+    "id_generator": _optional(_function),
+    "trusted_proxies": _optional(_texts),
+    "transport": _mapping,
+    "max_connections": _optional(_at_least(1)),
+    "max_fragments": _at_least(1),
+    "max_control_frames": _at_least(1),
+    "inbox_messages": _at_least(1),
+    "inbox_bytes": _at_least(1),
+    "write_buffer": _at_least(1),
+    "slow_consumer": _one_of("close", "drop"),
+    "handshake_timeout": _duration,
+    "write_timeout": _duration,
+    "close_timeout": _duration,
+}

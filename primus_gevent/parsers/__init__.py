@@ -1,0 +1,40 @@
+"""Parsers turn a message into the text or bytes on the wire, and back.
+
+A parser is any object with ``encoder(data) -> str | bytes`` and ``decoder(raw) -> data``; both may raise
+whatever they like, and the spark makes a `ParserError` of it. The ones named here are modules of this
+folder, imported on first use so that an optional package is needed only by those who ask for it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any, Protocol
+
+from ..errors import UnknownNameError
+
+__all__ = ["PARSERS", "Parser", "load"]
+
+PARSERS = {"json": ".json"}
+
+
+class Parser(Protocol):
+    """What a spark needs of a parser. Both functions may block; neither is called in the hub."""
+
+    def encoder(self, data: Any, /) -> str | bytes:
+        """Turn a message into what goes on the wire; ``str`` travels as text, ``bytes`` as binary."""
+
+    def decoder(self, raw: Any, /) -> Any:
+        """Turn what came from the wire (``str`` or ``bytes``) into a message."""
+
+
+def load(parser: Any) -> Any:
+    """The parser for a lower-case name; an object is its own parser.
+
+    Raises:
+        UnknownNameError: no parser has that name.
+    """
+    if not isinstance(parser, str):
+        return parser
+    if parser not in PARSERS:
+        raise UnknownNameError("parser", parser, PARSERS)
+    return import_module(PARSERS[parser], __name__)

@@ -10,7 +10,7 @@ import pytest
 from primus_gevent.protocols import masking
 from tests.unit.protocols.wire import xor
 
-SIZES = [*range(20), 100, 125, 126, 511, 512, 513, 514, 515, 516, 4099, 70001]
+SIZES = [*range(20), 100, 125, 126, 767, 768, 769, 770, 771, 772, 4099, 70001]
 
 
 @pytest.mark.parametrize("mask", [masking.mask, masking.mask_python])

@@ -1,0 +1,66 @@
+"""The Autobahn test suite over the codec alone; a case that fails needs its sentence in `EXCEPTIONS`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.conformance import autobahn
+from tests.conformance.codec_server import codec_server
+
+
+@pytest.mark.conformance
+@pytest.mark.slow
+@pytest.mark.timeout(autobahn.RUN_SECONDS + 300)
+def test_the_codec_passes_every_case(tmp_path: Path) -> None:
+    # No skip where Python 2.7 is missing: a run without this suite must not look like a pass.
+    with codec_server() as url:
+        verdicts = autobahn.run(url, tmp_path)
+    assert autobahn.judge(verdicts) == []
+
+
+def report(**changes: tuple[str, str]) -> list[autobahn.Verdict]:
+    """A run with one good case in each section, and these verdicts on top ("c6_1" is the case 6.1)."""
+    cases = {f"{section}.1": ("OK", "OK") for section in autobahn.SECTIONS}
+    cases.update({name[1:].replace("_", "."): verdict for name, verdict in changes.items()})
+    return [autobahn.Verdict(case, *verdict) for case, verdict in cases.items()]
+
+
+def test_a_whole_run_without_failures_is_good() -> None:
+    assert (
+        autobahn.judge(report(c6_2=("NON-STRICT", "OK"), c7_2=("INFORMATIONAL", "INFORMATIONAL")), {}) == []
+    )
+
+
+def test_a_failure_needs_a_reason_and_a_reason_needs_a_failure() -> None:
+    verdicts = report(c6_2=("FAILED", "OK"), c7_2=("OK", "UNCLEAN"))
+    assert autobahn.judge(verdicts, {}) == ["6.2: FAILED, close OK", "7.2: OK, close UNCLEAN"]
+    assert autobahn.judge(verdicts, {"6.2": "why", "7.2": "why"}) == []
+    assert autobahn.judge(report(), {"6.1": "why"}) == ["6.1: passes, so its exception has to go (why)"]
+    assert autobahn.judge(report(), {"6.9": "why"}) == ["6.9: excepted, but never run"]
+
+
+def test_a_run_without_a_section_is_not_a_pass() -> None:
+    verdicts = [verdict for verdict in report() if verdict.case != "12.1"]
+    assert autobahn.judge(verdicts, {}) == ["section 12: not a single case was run"]
+
+
+def test_reports_are_read_in_the_order_of_the_cases(tmp_path: Path) -> None:
+    index = tmp_path / "index.json"
+    good = {"behavior": "OK", "behaviorClose": "OK", "reportfile": "x.json"}
+    index.write_text(json.dumps({"us": {"10.1.1": good, "2.10": good, "2.9": good}}))
+    verdicts = autobahn.in_order(autobahn.read_report(index, "us"))
+    assert [verdict.case for verdict in verdicts] == ["2.9", "2.10", "10.1.1"]
+    assert all(verdict.passed for verdict in verdicts)
+
+
+def test_without_python_27_the_message_says_where_it_was_looked_for(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("PYTHON27", str(tmp_path / "no-such-python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setenv("PYENV_ROOT", str(tmp_path))
+    with pytest.raises(autobahn.Python27MissingError, match=r"needs Python 2\.7.*no-such-python"):
+        autobahn.find_python27()

@@ -8,6 +8,7 @@ receives.
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import json
 import os
@@ -140,7 +141,7 @@ class Client:
         self.sock.settimeout(left)
         try:
             data = self.sock.recv(65536)
-        except ssl.SSLEOFError:
+        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
             data = b""
         finally:
             self.sock.settimeout(SECONDS)
@@ -305,7 +306,14 @@ class Client:
 
     def fin(self) -> None:
         """No more from us; what the server sends can still be read."""
-        self.sock.shutdown(socket.SHUT_WR)
+        if isinstance(self.sock, ssl.SSLSocket):
+            # close_notify, without waiting for the server's; SSLSocket.shutdown would send none, and forget the
+            # session, so that ciphertext is read from then on
+            self.sock.setblocking(False)
+            with contextlib.suppress(ssl.SSLWantReadError):
+                self.sock._sslobj.shutdown()  # type: ignore[attr-defined]
+            self.sock.settimeout(SECONDS)
+        socket.socket.shutdown(self.sock, socket.SHUT_WR)
 
     def reset(self) -> None:
         """Cut the connection with a RST."""

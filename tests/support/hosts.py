@@ -13,6 +13,7 @@ At the end the process has to exit in time, with the right status, and without a
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import http.client
 import json
@@ -45,6 +46,7 @@ class HostKind:
 
     Attributes:
         server: of `tests.support.launch`, or the worker class of gunicorn.
+        factory: import path of the function that makes the WSGI application.
         name: what `primus_gevent.hosts.find` calls it.
         upgraded: answers 101 before the application is asked.
         drains: SIGTERM drains it.
@@ -194,7 +196,12 @@ class Server:
 
     def state(self) -> dict[str, Any]:
         """Sparks, greenlets and counters of the process; and its sockets, without the one that asks."""
-        state: dict[str, Any] = self.control("state", method="GET")
+        with self.client() as client:
+            client.send_request("/control/state", {"Connection": "close"})
+            response = client.recv_response()
+            assert response.status == 200, response
+            client.expect_eof()  # the server has closed the socket that asks, so it is not counted below
+        state: dict[str, Any] = response.json()
         state["sockets"] = self.sockets()
         return state
 
@@ -221,10 +228,26 @@ class Server:
         wait_until(look, timeout, lambda: f"wanted {wanted}, have {seen}\n{self.log()[-4000:]}")
         return seen
 
-    def baseline(self) -> dict[str, Any]:
+    def resources(self) -> dict[str, Any]:
         """What must be the same again when a test is over."""
         state = self.state()
         return {name: state[name] for name in ("sparks", "connected", "objects", "greenlets", "sockets")}
+
+    def baseline(self) -> dict[str, Any]:
+        """The resources, when what came before has settled: twice the same in a row."""
+        seen = [self.resources(), self.resources()]
+        wait_until(lambda: seen[-1] == seen[-2] or bool(seen.append(self.resources())))
+        return seen[-1]
+
+    def wait_baseline(self, before: dict[str, Any], timeout: float = WAIT_SECONDS) -> None:
+        """Wait until nothing is left of what a test has used."""
+        after: dict[str, Any] = {}
+
+        def settled() -> bool:
+            after.update(self.resources())
+            return after == before
+
+        wait_until(settled, timeout, lambda: f"before {before}, after {after}\n{self.log()[-3000:]}")
 
     # -- the end
 
@@ -285,6 +308,8 @@ def serve(
     *,
     expected: list[str] | None = None,
     arguments: list[str] | None = None,
+    factory: str | None = None,
+    server_options: dict[str, Any] | None = None,
     **options: Any,
 ) -> Iterator[Server]:
     """Run a server until the end of the block.
@@ -293,10 +318,17 @@ def serve(
         host: a name of `HOSTS`, or a row of one's own.
         expected: texts by which to know the tracebacks that the test provokes.
         arguments: further ones for gunicorn.
+        factory: of another application than the one of the row.
+        server_options: of our own server (`make_server`).
         options: of the `Primus`.
     """
     kind = HOSTS[host] if isinstance(host, str) else host
-    command = gunicorn_command(kind, arguments or []) if kind.gunicorn else launch_command(kind)
+    if factory is not None:
+        kind = dataclasses.replace(kind, factory=factory)
+    if kind.gunicorn:
+        command = gunicorn_command(kind, arguments or [])
+    else:
+        command = [*launch_command(kind), "--options", json.dumps(server_options or {})]
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
@@ -313,7 +345,7 @@ def serve(
         try:
             pattern = r"Listening at: https?://[\d.]+:(\d+)" if kind.gunicorn else r"listening on (\d+)"
             server.port = int(server.wait_log(pattern, START_SECONDS)[1])
-            server.pid = server.control("state", method="GET")["pid"]
+            server.pid = server.control("state", method="GET")["pid"] if kind.gunicorn else process.pid
             yield server
             if process.poll() is None:
                 process.terminate()

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import json
 import sys
+from typing import Any
 
 
 def main() -> None:
@@ -15,6 +17,7 @@ def main() -> None:
     parser.add_argument("host", choices=["own", "pywsgi", "gevent-websocket"])
     parser.add_argument("factory")
     parser.add_argument("--patch", action="store_true")
+    parser.add_argument("--options", default="{}", help="of our own server, as JSON")
     parser.add_argument("--tls", nargs=2, metavar=("CERTIFICATE", "KEY"))
     arguments = parser.parse_args()
     if arguments.patch:
@@ -25,25 +28,25 @@ def main() -> None:
     app = getattr(importlib.import_module(module), name)()
     tls = dict(zip(("certfile", "keyfile"), arguments.tls, strict=True)) if arguments.tls else {}
     serve = {"own": own, "pywsgi": pywsgi, "gevent-websocket": gevent_websocket}[arguments.host]
-    serve(app, tls)
+    serve(app, tls, json.loads(arguments.options))
 
 
-def announce(server: object) -> None:
-    print(f"listening on {server.address[1]}", flush=True)  # type: ignore[attr-defined]
+def announce(server: Any) -> None:
+    print(f"listening on {server.address[1]}", flush=True)
 
 
-def own(app: object, tls: dict[str, str]) -> None:
+def own(app: Any, tls: dict[str, str], options: dict[str, Any]) -> None:
     from primus_gevent.hosts import drain
     from primus_gevent.hosts.server import make_server
 
-    server = make_server(("127.0.0.1", 0), app, log=sys.stderr, error_log=sys.stderr, **tls)
+    server = make_server(("127.0.0.1", 0), app, log=sys.stderr, error_log=sys.stderr, **tls, **options)
     server.start()
     drain.install_signals(server.stop_listening, server.stop)
     announce(server)
     server.serve_forever()
 
 
-def pywsgi(app: object, tls: dict[str, str]) -> None:
+def pywsgi(app: Any, tls: dict[str, str], options: dict[str, Any]) -> None:
     from gevent.pywsgi import WSGIServer
 
     server = WSGIServer(("127.0.0.1", 0), app, **tls)
@@ -52,7 +55,7 @@ def pywsgi(app: object, tls: dict[str, str]) -> None:
     server.serve_forever()
 
 
-def gevent_websocket(app: object, tls: dict[str, str]) -> None:
+def gevent_websocket(app: Any, tls: dict[str, str], options: dict[str, Any]) -> None:
     from gevent.pywsgi import WSGIServer
     from geventwebsocket.handler import WebSocketHandler
 

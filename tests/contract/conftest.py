@@ -1,0 +1,44 @@
+"""One server process per host for the whole suite; every test must leave it as it found it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.hosts import HOSTS, Server, serve
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "tests/contract/" in item.path.as_posix():
+            item.add_marker(pytest.mark.contract)
+
+
+@pytest.fixture(scope="session", params=HOSTS)
+def shared_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    with serve(request.param) as server:
+        # what a process imports, caches and connects on first use belongs to the baseline
+        with server.spark() as client:
+            client.send_message("warm up")
+            client.recv_text()
+            client.close_properly()
+        server.wait_state(sparks=0, objects=0)
+        yield server
+
+
+@pytest.fixture
+def server(shared_server: Server) -> Iterator[Server]:
+    """A server of each host, with the default options.
+
+    After the test: as many sparks, greenlets and sockets as before, and no new traceback in the log, unless
+        the test
+    has put a text of it into `server.expected`.
+    """
+    server = shared_server
+    server.control("reset")
+    before = server.baseline()
+    yield server
+    server.control("reset")
+    server.wait_baseline(before)
+    assert server.tracebacks() == []

@@ -307,8 +307,8 @@ class Client:
     def fin(self) -> None:
         """No more from us; what the server sends can still be read."""
         if isinstance(self.sock, ssl.SSLSocket):
-            # close_notify, without waiting for the server's; SSLSocket.shutdown would send none, and forget the
-            # session, so that ciphertext is read from then on
+            # close_notify, without waiting for the server's; SSLSocket.shutdown would send none, and forget
+            # the session, so that ciphertext is read from then on
             self.sock.setblocking(False)
             with contextlib.suppress(ssl.SSLWantReadError):
                 self.sock._sslobj.shutdown()  # type: ignore[attr-defined]

@@ -30,6 +30,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import gunicorn.config
+
 from tests.support.client import Client
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -278,15 +280,11 @@ def wait_until(
 
 def gunicorn_command(kind: HostKind, extra: list[str]) -> list[str]:
     command = [sys.executable, "-m", "gunicorn", "-k", kind.server, "--bind", "127.0.0.1:0", "--workers", "1"]
-    command += [
-        "--access-logfile",
-        "-",
-        "--error-logfile",
-        "-",
-        "--graceful-timeout",
-        "8",
-        "--no-control-socket",
-    ]
+    command += ["--access-logfile", "-", "--error-logfile", "-", "--graceful-timeout", "8"]
+    if any(setting.name == "control_socket_disable" for setting in gunicorn.config.KNOWN_SETTINGS):
+        command += [
+            "--no-control-socket"
+        ]  # it is in the home directory, one for all; older versions have none
     command += ["--config", str(pathlib.Path(__file__).with_name("gunicorn.conf.py"))]
     if kind.tls:
         command += ["--certfile", certificate()[0], "--keyfile", certificate()[1]]

@@ -3,7 +3,20 @@
 export = Primus;
 export as namespace Primus;
 
-declare class Primus<In = any, Out = any> extends Primus.EventEmitter {
+declare class Emitter {
+  on(event: string, fn: Primus.Listener, context?: any): this;
+  addListener(event: string, fn: Primus.Listener, context?: any): this;
+  once(event: string, fn: Primus.Listener, context?: any): this;
+  /** Without `fn`: every listener of the event. */
+  off(event: string, fn?: Primus.Listener): this;
+  removeListener(event: string, fn?: Primus.Listener): this;
+  removeAllListeners(event?: string): this;
+  listeners(event: string): Primus.Listener[];
+  listenerCount(event: string): number;
+  emit(event: string, ...args: any[]): boolean;
+}
+
+declare class Primus<In = any, Out = any> extends Emitter {
   /** Connects to `url`, by default the origin of the page, or `http://127.0.0.1` outside a browser. */
   constructor(url?: string | URL, options?: Primus.Options);
   constructor(options: Primus.Options);
@@ -57,9 +70,9 @@ declare class Primus<In = any, Out = any> extends Primus.EventEmitter {
   uri(options?: Partial<Primus.URLParts>): string;
 
   on<E extends keyof Primus.Events<In>>(event: E, fn: Primus.Events<In>[E], context?: any): this;
-  on(event: string, fn: Primus.Listener, context?: any): this;
+  on<E extends string>(event: E extends keyof Primus.Events ? never : E, fn: Primus.Listener, context?: any): this;
   once<E extends keyof Primus.Events<In>>(event: E, fn: Primus.Events<In>[E], context?: any): this;
-  once(event: string, fn: Primus.Listener, context?: any): this;
+  once<E extends string>(event: E extends keyof Primus.Events ? never : E, fn: Primus.Listener, context?: any): this;
 }
 
 declare namespace Primus {
@@ -71,18 +84,10 @@ declare namespace Primus {
   /** Milliseconds, or text such as `30 seconds`. */
   type Duration = number | string;
 
-  class EventEmitter {
-    on(event: string, fn: Listener, context?: any): this;
-    addListener(event: string, fn: Listener, context?: any): this;
-    once(event: string, fn: Listener, context?: any): this;
-    /** Without `fn`: every listener of the event. */
-    off(event: string, fn?: Listener): this;
-    removeListener(event: string, fn?: Listener): this;
-    removeAllListeners(event?: string): this;
-    listeners(event: string): Listener[];
-    listenerCount(event: string): number;
-    emit(event: string, ...args: any[]): boolean;
-  }
+  /** `Stream` is its name in code for the original. */
+  const EventEmitter: typeof Emitter;
+  const Stream: typeof Emitter;
+  type EventEmitter = Emitter;
 
   interface Options {
     /** Address, instead of the first argument. */
@@ -170,9 +175,10 @@ declare namespace Primus {
     end?(): unknown;
   }
 
-  type Transform =
-    | ((this: Primus, packet: Packet) => void | boolean)
-    | ((this: Primus, packet: Packet, next: (error?: any, proceed?: boolean) => void) => void);
+  /** A function that declares `next` is asynchronous; what it returns is not looked at. */
+  type Transform = (
+    this: Primus, packet: Packet, next: (error?: any, proceed?: boolean) => void
+  ) => void | boolean;
 
   interface Events<In = any> {
     open: () => void;

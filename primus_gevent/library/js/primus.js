@@ -211,7 +211,10 @@ Object.assign(Primus.prototype, {
 
   // Without the outgoing transforms: protocol messages come here directly.
   _write(data) {
-    if (this.readyState !== OPEN) return enqueue(this, data);
+    if (this.readyState !== OPEN) {
+      enqueue(this, data);
+      return false;
+    }
     // An `open` listener may write before the queue was sent: it goes first.
     flush(this);
     encode(this, data);
@@ -361,7 +364,7 @@ function opened() {
 }
 
 function received(raw) {
-  decode(this, raw, (data) => {
+  convert(this, 'decoder', raw, (data) => {
     if (protocol(this, data)) return;
     transformed(this, 'incoming', { data }, (packet) => this.emit('data', packet.data, raw));
   });
@@ -462,7 +465,6 @@ function enqueue(client, data) {
   const { buffer, options } = client;
   while (buffer.length && buffer.length >= options.queueSize) buffer.shift();
   if (options.queueSize > 0) buffer.push(data);
-  return false;
 }
 
 function flush(client) {
@@ -475,10 +477,6 @@ function encode(client, data) {
     if (packet === undefined || packet === null) return;
     client.emit('outgoing::data', typeof packet === 'string' ? escapeLines(packet) : packet);
   });
-}
-
-function decode(client, raw, fn) {
-  convert(client, 'decoder', raw, fn);
 }
 
 // A message that fails to encode or decode is dropped, the connection lives.
@@ -549,7 +547,7 @@ function protocol(client, message) {
 
 // Transports report errors as Error, text, event or plain object; listeners always get an Error.
 function toError(reason) {
-  if (Object.prototype.toString.call(reason) === '[object Error]' || reason instanceof Error) return reason;
+  if (Object.prototype.toString.call(reason) === '[object Error]') return reason;
   if (reason && reason.error) return toError(reason.error);
   if (reason && typeof reason === 'object') {
     return Object.assign(new Error(reason.message || reason.reason || 'The connection failed'), reason);

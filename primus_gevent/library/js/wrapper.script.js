@@ -11,7 +11,7 @@
   // With AMD too: scripts of the page may know it by its global name only.
   root[name] = library;
   if (typeof define === 'function' && define.amd) define([], () => library);
-})(typeof globalThis === 'object' ? globalThis : typeof self === 'object' ? self : this, '@name', function (load) {
+})(typeof self === 'object' ? self : this, '@name', function (load) {
   'use strict';
   const SETTINGS = '@settings';
   '@sources';

@@ -12,5 +12,5 @@ from primus_gevent.library import LibrarySettings, compile_library
 
 given = json.loads(sys.argv[1])
 sys.stdout.reconfigure(encoding="utf-8")  # type: ignore[union-attr]
-format = given.pop("format", "script")
-sys.stdout.write(compile_library(LibrarySettings(**{"version": "1.2.3", **given}), format=format))
+wanted = given.pop("format", "script")
+sys.stdout.write(compile_library(LibrarySettings(**{"version": "1.2.3", **given}), format=wanted))

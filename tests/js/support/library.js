@@ -5,7 +5,6 @@ const { execFileSync } = require('child_process');
 const fs = require('fs');
 const os = require('os');
 const path = require('path');
-const { after } = require('node:test');
 
 const ROOT = path.join(__dirname, '..', '..', '..');
 const OWN_PYTHON = path.join(ROOT, '.venv', 'bin', 'python');
@@ -24,11 +23,11 @@ function compile(settings = {}) {
 
 let folder = null;
 
-/** A file of that text in a folder that disappears after the test. */
+/** A file of that text in a folder that disappears with the process. */
 function save(name, text) {
   if (!folder) {
     folder = fs.mkdtempSync(path.join(os.tmpdir(), 'primus-client-'));
-    after(() => fs.rmSync(folder, { recursive: true, force: true }));
+    process.on('exit', () => fs.rmSync(folder, { recursive: true, force: true }));
   }
   const file = path.join(folder, name);
   fs.writeFileSync(file, text);

@@ -1,0 +1,84 @@
+'use strict';
+
+// The client in a real browser, against the original server. Chromium is told which page to open; the page
+// reports what it saw.
+const assert = require('node:assert');
+const fs = require('fs');
+const os = require('os');
+const path = require('path');
+const { spawn, spawnSync } = require('child_process');
+const { test } = require('node:test');
+const { compile } = require('./support/library');
+const { start } = require('./support/servers');
+
+const NAMES = [process.env.CHROMIUM, 'chromium', 'chromium-browser', 'google-chrome'].filter(Boolean);
+const FILES = {
+  '/': ['text/html', () => fs.readFileSync(path.join(__dirname, 'support', 'page.html'))],
+  '/library.js': ['text/javascript', () => compile()],
+  '/library.mjs': ['text/javascript', () => compile({ format: 'esm' })]
+};
+
+function chromium() {
+  const found = NAMES.find((name) => !spawnSync(name, ['--version']).error);
+  assert.ok(found, `no Chromium: none of ${NAMES.join(', ')} can be started`);
+  return found;
+}
+
+/** Serve the files of the page; resolves with what it posts. */
+function served(server) {
+  return new Promise((resolve) => {
+    server.on('request', (request, response) => {
+      if (request.url === '/report') {
+        let body = '';
+        request.on('data', (part) => { body += part; });
+        request.on('end', () => {
+          response.end();
+          resolve(JSON.parse(body));
+        });
+        return;
+      }
+      const [type, read] = FILES[request.url] || [];
+      response.writeHead(type ? 200 : 404, { 'content-type': `${type || 'text/plain'}; charset=utf-8` });
+      response.end(type ? read() : '');
+    });
+  });
+}
+
+test('connects, reconnects and ends as in Node', { timeout: 60000 }, async () => {
+  const { primus, server, sockets, url, stop } = await start(8);
+  primus.on('connection', (spark) => spark.on('data', (data) => {
+    if (data === 'cut me') for (const socket of sockets) socket.destroy();
+    else if (data === 'end me') spark.end();
+    else spark.write(data);
+  }));
+  // Primus needs only the upgrades here, and would answer the page's requests before we do.
+  server.removeAllListeners('request');
+  const report = served(server);
+  const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'primus-chromium-'));
+  const browser = spawn(chromium(), ['--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage',
+    '--no-first-run', '--disable-extensions', '--disable-background-networking', `--user-data-dir=${profile}`, url
+  ], { stdio: 'ignore' });
+  const exited = new Promise((resolve) => browser.on('exit', resolve));
+  try {
+    const early = exited.then((code) => ({ failure: `Chromium ended with ${code}` }));
+    const { id, ...results } = await Promise.race([report, early]);
+    assert.deepStrictEqual(results, {
+      module: true,
+      early: 'early',
+      origin: true,
+      socket: true,
+      network: true,
+      echo: true,
+      events: ['open', 'close', 'reconnecting', 'reconnect', 'open', 'reconnected', 'offline', 'close', 'online',
+        'reconnecting', 'reconnect', 'open', 'reconnected', 'close', 'end'],
+      error: 'The connection failed',
+      done: true
+    });
+    assert.match(id, /^[\w-]{21}$/);
+  } finally {
+    browser.kill('SIGKILL');
+    await exited;
+    await stop();
+    fs.rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+  }
+});

@@ -1,0 +1,119 @@
+'use strict';
+
+// The text of the library: which JavaScript it is, how big, and what its types say.
+const assert = require('node:assert');
+const fs = require('fs');
+const path = require('path');
+const zlib = require('zlib');
+const { describe, test } = require('node:test');
+const ts = require('typescript');
+const { ROOT, compile } = require('./support/library');
+
+const FOLDER = path.join(ROOT, 'primus_gevent', 'library', 'js');
+const FORMATS = ['script', 'esm'];
+
+function ownFiles(folder = FOLDER) {
+  return fs.readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
+    const file = path.join(folder, entry.name);
+    return entry.isDirectory() ? ownFiles(file) : [file];
+  });
+}
+
+function transpile(text, target) {
+  return ts.transpileModule(text, {
+    compilerOptions: { target, module: ts.ModuleKind.ESNext, removeComments: true }
+  }).outputText;
+}
+
+/** The text printed again from its syntax tree: equal for texts that differ in comments and blanks only. */
+function canonical(text) {
+  const tree = ts.createSourceFile('x.js', text, ts.ScriptTarget.Latest, false, ts.ScriptKind.JS);
+  assert.deepStrictEqual(tree.parseDiagnostics.map((each) => each.messageText), []);
+  return ts.createPrinter({ removeComments: true }).printFile(tree);
+}
+
+for (const format of FORMATS) {
+  describe(format, () => {
+    const text = compile({ format });
+
+    test('is smaller than 25 KB, and 8 KB gzipped', () => {
+      assert.ok(Buffer.byteLength(text) < 25000, `${Buffer.byteLength(text)} bytes`);
+      assert.ok(zlib.gzipSync(text, { level: 9 }).length < 8000, `${zlib.gzipSync(text).length} bytes gzipped`);
+    });
+
+    test('is ES2017: nothing newer has to be translated', () => {
+      assert.strictEqual(transpile(text, ts.ScriptTarget.ES2017), transpile(text, ts.ScriptTarget.ESNext));
+    });
+
+    test('builds no code from text', () => {
+      assert.doesNotMatch(text, /\beval\b|new Function\b/);
+    });
+
+    test('has no placeholder left', () => {
+      assert.doesNotMatch(text, /'@\w+'/);
+    });
+  });
+}
+
+test('stripping the comments changed nothing else', () => {
+  const kept = canonical(compile());
+  for (const file of ownFiles()) {
+    if (path.basename(file).startsWith('wrapper.')) continue;
+    const code = canonical(fs.readFileSync(file, 'utf8'));
+    const lines = code.split('\n').filter(Boolean);
+    assert.ok(lines.length > 3, file);
+    // The wrapper indents what the printer prints, but not the lines between.
+    const printed = kept.split('\n').map((line) => line.trim());
+    const start = printed.indexOf(lines[0].trim());
+    assert.deepStrictEqual(printed.slice(start, start + lines.length), lines.map((line) => line.trim()), file);
+  }
+});
+
+test('no line of our own files is only a part of a text', () => {
+  // What the stripping of comments relies on.
+  for (const file of ownFiles()) {
+    const tree = ts.createSourceFile(file, fs.readFileSync(file, 'utf8'), ts.ScriptTarget.Latest, true, ts.ScriptKind.JS);
+    const visit = (node) => {
+      const template = ts.isTemplateExpression(node) || ts.isNoSubstitutionTemplateLiteral(node);
+      assert.ok(!template || !node.getText().includes('\n'), `${file}: ${node.getText()}`);
+      ts.forEachChild(node, visit);
+    };
+    visit(tree);
+  }
+});
+
+describe('types', () => {
+  const check = (files, options) => {
+    const program = ts.createProgram(
+      files.map((name) => path.join(__dirname, 'types', name)),
+      { strict: true, noEmit: true, skipLibCheck: false, types: [], lib: ['lib.es2020.d.ts', 'lib.dom.d.ts'], ...options }
+    );
+    const problems = ts.getPreEmitDiagnostics(program).map((problem) => {
+      const at = problem.file ? `${path.basename(problem.file.fileName)}:${
+        problem.file.getLineAndCharacterOfPosition(problem.start).line + 1} ` : '';
+      return at + ts.flattenDiagnosticMessageText(problem.messageText, '\n');
+    });
+    assert.deepStrictEqual(problems, []);
+  };
+
+  test('for import, with --strict', () => {
+    check(['sample.ts'], { module: ts.ModuleKind.ESNext, moduleResolution: ts.ModuleResolutionKind.Bundler, target: ts.ScriptTarget.ES2020 });
+  });
+  test('for require, with --strict', () => {
+    check(['require.cts'], { module: ts.ModuleKind.NodeNext, moduleResolution: ts.ModuleResolutionKind.NodeNext });
+  });
+  test('for a global, with --strict', () => check(['global.ts'], { target: ts.ScriptTarget.ES2020 }));
+
+  test('name every public method and property of the class', () => {
+    const { Primus } = require('./support/browser').page();
+    const declared = fs.readFileSync(path.join(ROOT, 'primus_gevent', 'library', 'primus.d.ts'), 'utf8');
+    const client = new Primus({ manual: true });
+    const names = new Set();
+    for (const name in client) if (!name.startsWith('_')) names.add(name);
+    // The parts that plugins of the original reach into, but that are nobody's interface.
+    for (const name of ['buffer', 'transformers', 'timers', 'recovery', 'heartbeat', 'secure', 'AVOID_WEBSOCKETS',
+      'NETWORK_EVENTS', 'encoder', 'decoder']) names.delete(name);
+    const missing = Array.from(names).filter((name) => !new RegExp(`^\\s+(readonly )?${name}[(<:]`, 'm').test(declared));
+    assert.deepStrictEqual(missing, []);
+  });
+});

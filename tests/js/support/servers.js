@@ -1,0 +1,71 @@
+'use strict';
+
+// The original servers, both generations, each beside a `ws` that it can work with.
+const http = require('http');
+const { before, after } = require('node:test');
+
+const PACKAGES = { 8: 'primus', 2: '../primus2/node_modules/primus' };
+
+/** A listening server of that generation; `stop` takes it down with all its connections. */
+async function start(generation, options = {}, port = 0) {
+  const Primus = require(PACKAGES[generation]);
+  const server = http.createServer();
+  const sockets = new Set();
+  server.on('connection', (socket) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+  });
+  const primus = new Primus(server, { transformer: 'websockets', ...options });
+  await new Promise((resolve) => server.listen(port, '127.0.0.1', resolve));
+  const { port: used } = server.address();
+  const world = {
+    primus,
+    server,
+    sockets,
+    port: used,
+    url: `http://127.0.0.1:${used}`,
+    /** Cut every connection, without a word of WebSocket. */
+    kill() {
+      for (const socket of sockets) socket.destroy();
+    },
+    async stop() {
+      if (!running.delete(world)) return;
+      world.kill();
+      await new Promise((resolve) => server.close(resolve));
+      // Its heartbeat would keep the process alive.
+      primus.destroy({ close: false });
+    }
+  };
+  running.add(world);
+  return world;
+}
+
+// A test that fails does not come to stop its server.
+const running = new Set();
+after(() => Promise.all(Array.from(running, (world) => world.stop())));
+
+/** The arguments with which `event` is emitted next. */
+function next(emitter, event, { timeout = 5000, when = () => true } = {}) {
+  return new Promise((resolve, reject) => {
+    const done = (settle, value) => {
+      clearTimeout(timer);
+      emitter.removeListener(event, listener);
+      settle(value);
+    };
+    const timer = setTimeout(() => done(reject, new Error(`no ${event} in ${timeout} ms`)), timeout);
+    function listener(...args) {
+      if (when(...args)) done(resolve, args);
+    }
+    emitter.on(event, listener);
+  });
+}
+
+/** A server for all tests of a suite; `world.server` once they run. */
+function sharedServer(generation, options) {
+  const world = {};
+  before(async () => { world.server = await start(generation, options); });
+  after(() => world.server.stop());
+  return world;
+}
+
+module.exports = { start, next, sharedServer };

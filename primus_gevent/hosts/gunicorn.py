@@ -12,6 +12,7 @@ In ``gunicorn.conf.py``::
 from __future__ import annotations
 
 import signal
+import sys
 import time
 from typing import Any
 
@@ -50,7 +51,8 @@ class GunicornHost(Host):
         super().__init__(environ, start_response)
         self.sock = sock
         response = getattr(start_response, "__self__", None)
-        self.force_close = getattr(response, "force_close", None)
+        # None where a middleware hides it
+        self.response = response if hasattr(response, "force_close") else None
         reader = getattr(environ.get("wsgi.input"), "reader", None)
         self.unreader = getattr(reader, "unreader", None)
 
@@ -63,11 +65,20 @@ class GunicornHost(Host):
             secure = TLSSocket(sock)
             return Taken(secure, early + pending(secure), secure=True, release=lambda: self.end(secure))
         copy = duplicate(sock)
-        if not sent or not (self.force_close or self.unreader):
-            # Nothing keeps gunicorn from using the connection but finding it shut down.
-            return Taken(copy, early, release=lambda: self.end(copy))
-        self.forget()
-        return Taken(copy, early)
+        if sent and self.can_forget():
+            self.forget()
+            return Taken(copy, early)
+        # Nothing keeps gunicorn from using the connection but finding it shut down.
+        return Taken(copy, early, release=lambda: self.end(copy))
+
+    def answer(self, headers: Headers, sock: Any) -> bool:
+        if self.response is None:
+            return super().answer(headers, sock)
+        write = self.start_response("101 Switching Protocols", headers)
+        # Up to gunicorn 23 a 101 has a chunked body, whose end is written when the application has returned.
+        self.response.chunked = False
+        write(b"")
+        return True
 
     def take_read_ahead(self) -> bytes:
         unreader = self.unreader
@@ -82,10 +93,17 @@ class GunicornHost(Host):
         unreader.buf.truncate()
         return data
 
+    def can_forget(self) -> bool:
+        """Whether gunicorn can be kept from the connection while it lives."""
+        if self.response is not None:
+            return True
+        response_class = sys.modules["gunicorn.http.wsgi"].Response
+        return self.unreader is not None and hasattr(response_class, "_response_omits_body")
+
     def forget(self) -> None:
         """Make this request the last of its connection, for gunicorn."""
-        if self.force_close is not None:
-            self.force_close()
+        if self.response is not None:
+            self.response.force_close()
         if self.unreader is not None:
             # does the same where a middleware hides the Response
             self.unreader.sock = _EndOfFile()

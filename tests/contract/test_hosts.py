@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from gunicorn.http.wsgi import Response
 
 from primus_gevent import hosts
 from primus_gevent.errors import HostError
@@ -44,6 +45,12 @@ def take(server: Server, early: bytes = b"", client: Client | None = None) -> Cl
     attached = server.kind.tls or "writeless" in server.kind.factory
     if server.kind.upgraded:
         attached = server.kind.tls
+    if (
+        server.kind.gunicorn
+        and "hidden" in server.kind.factory
+        and not hasattr(Response, "_response_omits_body")
+    ):
+        attached = True  # up to gunicorn 23
     expected = f"<{'attached' if attached else 'detached'} {'tls' if server.kind.tls else 'tcp'}>".encode()
     assert client.take(len(expected), wait_limit()) == expected
     return client

@@ -100,9 +100,6 @@ class PerMessageDeflate:
 
     def compress(self, data: bytes) -> bytes:
         """Return the payload, for a frame with RSV1, that stands for `data`."""
-        if not data:
-            # zlib has nothing to flush the second time it is asked; this is RFC 7692, 7.2.3.6.
-            return b"\x00"
         compressor = self._compressor
         if compressor is None:
             options = self.options

@@ -159,7 +159,7 @@ class WebSocketProtocol:
         # A header or a control frame that is not whole yet, so never more than 130 bytes.
         self._buffer = b""
         self._message: _Message | None = None
-        # The longest payload for the quick loop in `receive`: a client's peer does not mask, so it takes none.
+        # The longest payload for the quick loop in `receive`: none for a client, whose peer does not mask.
         self._quick = -1 if client else max_length
 
     @property

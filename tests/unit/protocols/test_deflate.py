@@ -174,8 +174,12 @@ def test_without_takeover_nothing_is_kept_between_messages() -> None:
 def test_a_window_of_256_bytes_is_read_but_not_sent() -> None:
     # zlib cannot write with 8 bits; a peer that says 8 may really use 9, as old zlibs did.
     streams = PerMessageDeflate(client_max_window_bits=8)
-    block = random.Random(8).randbytes(300)
-    assert streams.decompress(raw_deflate(block * 3, 9), LIMIT) == block * 3
+    # (zlib itself goes back 250 bytes at most with 9 bits, so 10 stand for a peer that uses all of 9.)
+    peer = PerMessageDeflate(client=True, client_max_window_bits=10)
+    first, second = random.Random(8).randbytes(300), random.Random(9).randbytes(150)
+    # The second message refers to the first one's beginning, 450 bytes back.
+    for message in (first + second, first + second):
+        assert streams.decompress(peer.compress(message), LIMIT) == message
     with pytest.raises(ValueError, match="8 window bits"):
         PerMessageDeflate(server_max_window_bits=8)
     with pytest.raises(ValueError, match="8 window bits"):
@@ -280,6 +284,16 @@ def test_a_bomb_after_a_final_block_has_only_what_is_left() -> None:
         PerMessageDeflate().decompress(wire, 2000)
     assert caught.value.close_code == 1009
     assert len(PerMessageDeflate().decompress(wire, 101_000)) == 101_000
+
+    half = raw_deflate(bytes(LIMIT), final=True) + raw_deflate(bytes(100 * LIMIT))
+    tracemalloc.start()
+    try:
+        with pytest.raises(RemoteProtocolError):
+            PerMessageDeflate().decompress(half, LIMIT)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 2.5 * LIMIT  # the message, and the message with one byte more
 
 
 def test_what_does_not_compress_may_be_longer_on_the_wire_than_the_limit() -> None:

@@ -122,7 +122,9 @@ def _duration_or_off(name: str, value: Any) -> float | Literal[False]:
     if value is False:
         return False
     if value is None or value is True or value == 0:
-        raise OptionError(f"option {name!r} is a number of seconds, or False to turn it off, not {value!r}", name)
+        raise OptionError(
+            f"option {name!r} is a number of seconds, or False to turn it off, not {value!r}", name
+        )
     return _duration(name, value)
 
 
@@ -142,7 +144,9 @@ def _at_least(minimum: int) -> Check:
 def _one_of(*choices: str) -> Check:
     def check(name: str, value: Any) -> str:
         if value not in choices:
-            raise OptionError(f"option {name!r} is one of {', '.join(map(repr, choices))}, not {value!r}", name)
+            raise OptionError(
+                f"option {name!r} is one of {', '.join(map(repr, choices))}, not {value!r}", name
+            )
         return str(value)
 
     return check
@@ -160,7 +164,9 @@ def _pathname(name: str, value: Any) -> str:
         raise OptionError(f"option {name!r} is a plain URL path, not {value!r}", name)
     path = "/" + path.strip("/")
     if path == "/":
-        raise OptionError("option 'pathname' must not be the root: the wrapped app would get no request", name)
+        raise OptionError(
+            "option 'pathname' must not be the root: the wrapped app would get no request", name
+        )
     return path
 
 
@@ -198,7 +204,11 @@ def _function(name: str, value: Any) -> Any:
 
 
 def _texts(name: str, value: Any) -> tuple[str, ...]:
-    if isinstance(value, str) or not isinstance(value, Sequence) or not all(isinstance(v, str) for v in value):
+    if (
+        isinstance(value, str)
+        or not isinstance(value, Sequence)
+        or not all(isinstance(v, str) for v in value)
+    ):
         raise OptionError(f"option {name!r} is a list of texts, not {value!r}", name)
     return tuple(value)
 

@@ -19,6 +19,9 @@ PACKAGE = "primus_gevent"
 # A module may import from floors below its own, and on its own floor only inside its room.
 FLOORS = {
     "errors": 0,
+    "version": 0,
+    "dispatchers": 1,
+    "heartbeat": 1,
     "events": 1,
     "hosts": 1,
     "options": 1,

@@ -41,7 +41,7 @@ def _new_encoder(*, ensure_ascii: bool) -> Any:
         ensure_ascii=ensure_ascii,
         ignore_nan=True,  # NaN and the infinities become null, as in JSON.stringify
         for_json=True,
-        encoding=None,  # or bytes would be taken for UTF-8 text
+        encoding=None,  # type: ignore[arg-type]  # or bytes would be taken for UTF-8 text
         separators=(",", ":"),
         default=_default,
     )
@@ -59,7 +59,7 @@ _scan = _decoder.scan_once
 def encoder(data: Any) -> str:
     """Encode ``data``; raises TypeError, ValueError or RecursionError for what has no JSON form."""
     if type(data) is str and data.isascii():
-        return encode_basestring_ascii(data)  # type: ignore[no-any-return]
+        return encode_basestring_ascii(data)
     text: str = _encode_ascii(data)
     if "\\u" not in text:
         return text
@@ -71,7 +71,7 @@ def encoder(data: Any) -> str:
 
 def decoder(raw: str | bytes) -> Any:
     """Decode one message; raises ValueError (simplejson's JSONDecodeError) or RecursionError."""
-    if type(raw) is str:
+    if isinstance(raw, str):
         try:
             value, end = _scan(raw, 0)
             if end == len(raw):
@@ -79,4 +79,4 @@ def decoder(raw: str | bytes) -> Any:
         except (StopIteration, ValueError):
             pass  # white space in front, or an error: `decode` tells which
         return _decode(raw)
-    return _decode(bytes(raw).decode())
+    return _decode(str(raw, "utf-8"))

@@ -1,0 +1,39 @@
+"""Which web pages may connect (RFC 6455, section 10.2): a browser always says where a script comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+__all__ = ["is_allowed"]
+
+DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+
+
+def is_allowed(environ: Mapping[str, Any], origins: Any) -> bool:
+    """Whether the ``Origin`` of this request is one of ``origins`` (see the option of that name).
+
+    A request without one does not come from a page, and is allowed.
+    """
+    origin = environ.get("HTTP_ORIGIN")
+    if origins == "*" or origin is None:
+        return True
+    if callable(origins):
+        return bool(origins(origin))
+    origin = origin.lower().rstrip("/")
+    return origin in origins or ("self" in origins and _is_same_host(origin, environ))
+
+
+def _is_same_host(origin: str, environ: Mapping[str, Any]) -> bool:
+    try:
+        parts = urlsplit(origin)
+        mine = urlsplit(f"{environ.get('wsgi.url_scheme', 'http')}://{environ.get('HTTP_HOST', '')}")
+        if not parts.hostname or parts.hostname != mine.hostname:
+            return False
+        # Behind a proxy that ends TLS our scheme is not the browser's, so the default ports are equals.
+        return (parts.port or DEFAULT_PORTS.get(parts.scheme)) == (
+            mine.port or DEFAULT_PORTS.get(parts.scheme)
+        )
+    except ValueError:
+        return False

@@ -1,0 +1,576 @@
+"""A spark: one connection as the user sees it.
+
+Two floors meet here. `receive` and `closed` are called by the transport in the hub; they only file messages
+and wake whoever waits. Everything of the user's (listeners, parsers) runs in a greenlet: in the one that
+calls `read`, or, with ``data`` listeners, in a dispatch greenlet that is lent to the spark while it has messages.
+
+Knows nothing of sockets, frames or WSGI.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from gevent import get_hub
+from greenlet import getcurrent
+
+from .errors import ConcurrencyError, ConnectionClosed, ParserError, PrimusError, ReadTimeout
+from .events import SPARK_EVENTS, Emitter, Listener, is_reserved
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from .request import Address, Request, RequestRecord
+    from .transports.base import Connection, Raw
+
+__all__ = ["NOTHING", "Owner", "Spark"]
+
+logger = logging.getLogger("primus_gevent")
+
+
+class _Nothing:
+    def __repr__(self) -> str:
+        return "NOTHING"
+
+
+#: "No data", for `Spark.end`, because None is a message like any other.
+NOTHING: Final = _Nothing()
+
+_CLOSED: Final = _Nothing()  # what a waiting `read` is woken with when no message will come
+_TIMEOUT: Final = _Nothing()
+_DROPPED: Final = _Nothing()
+
+SERVER_CLOSE = "primus::server::close"
+
+
+class Owner(Protocol):
+    """What a spark needs of its server; `Primus` is one."""
+
+    inbox_messages: int
+    inbox_bytes: int
+    trusted_proxies: Sequence[str] | None
+    encode: Callable[[Any], Raw]
+    decode: Callable[[Raw], Any]
+
+    def run(self, task: Callable[..., None], *args: Any) -> None:
+        """Run ``task``, which must not raise, in a greenlet: at once if called in the hub."""
+
+    def forget(self, spark: Spark) -> None:
+        """The spark has ended: it is counted no more."""
+
+    def gone(self) -> None:
+        """A connection is closed down to its socket."""
+
+    def spark_ended(self, spark: Spark) -> None:
+        """Emit ``disconnection``. Called in a greenlet."""
+
+    def report(self, spark: Spark, event: str, error: BaseException) -> None:
+        """Log a failure, and emit it as ``log``. Called in a greenlet."""
+
+    def dropped(self, what: str) -> None:
+        """Count something that was dropped."""
+
+
+class Spark(Emitter):
+    """One connection. Made by Primus; a subclass of its own per Primus, which plugins may extend.
+
+    Attributes:
+        id: names this connection, and only this one: it changes with every reconnect.
+        primus: the server.
+        socket: the transformer's own connection, for example ``spark.socket.close(4000, "reason")``.
+    """
+
+    OPENING = 1
+    CLOSED = 2
+    OPEN = 3
+
+    # An instance dictionary appears only when somebody sets an attribute of their own.
+    __slots__ = (
+        "__dict__",
+        "__weakref__",
+        "_dispatching",
+        "_ended",
+        "_flowing",
+        "_inbox",
+        "_inbox_bytes",
+        "_ready",
+        "_record",
+        "_state",
+        "_waiter",
+        "_warned",
+        "clean",
+        "id",
+        "pinged_at",
+        "pings_itself",
+        "primus",
+        "seen_at",
+        "socket",
+    )
+
+    def __init__(
+        self,
+        primus: Any,
+        connection: Connection,
+        id: str,  # noqa: A002 - its public name
+        record: RequestRecord,
+        now: float,
+    ) -> None:
+        super().__init__()
+        self.primus = primus
+        self.socket: Any = connection
+        self.id = id
+        self.clean = True
+        self._record = record
+        self._state = self.OPEN
+        self._ready = False  # true once every `connection` listener has started
+        self._flowing = False  # true with `data` listeners
+        self._dispatching = False
+        self._ended = False  # true once the events of the end were emitted
+        self._inbox: deque[Raw] | None = None  # made with the first message that has to wait
+        self._inbox_bytes = 0
+        self._waiter: Any = None  # the greenlet that is parked in `read`
+        self._warned = False
+        # For the sweep (`primus_gevent.heartbeat`): seconds of its clock.
+        self.seen_at = now
+        self.pinged_at = now
+        self.pings_itself = False
+
+    # -- what it is
+
+    @property
+    def headers(self) -> Any:
+        """Headers of the request that started the connection; names are case-insensitive."""
+        return self._record.headers()
+
+    @property
+    def query(self) -> dict[str, Any]:
+        """The query string; a name that occurs twice has a list of its values, as in Node."""
+        return self._record.query()
+
+    @property
+    def address(self) -> Address:
+        """``ip``, ``port`` and ``secure`` of the client, as its proxy tells them."""
+        return self._record.address(self.primus.trusted_proxies)
+
+    @property
+    def request(self) -> Request:
+        """The request that started the connection, as a werkzeug object; it is answered already.
+
+        Made on first use and kept.
+        """
+        request: Request | None = self.__dict__.get("_request")
+        if request is None:
+            request = self.__dict__["_request"] = self._record.request()
+        return request
+
+    @property
+    def ready_state(self) -> int:
+        """`OPEN` (3) or `CLOSED` (2)."""
+        return self._state
+
+    @property
+    def writable(self) -> bool:
+        """Whether `write` would accept a message."""
+        return self._state == self.OPEN
+
+    def reserved(self, event: str) -> bool:
+        """Whether ``event`` is Primus's own, and so not for users to emit."""
+        return is_reserved(event, SPARK_EVENTS)
+
+    def emits(self, event: str, parser: Callable[..., Any] | None = None) -> Callable[..., None]:
+        """A function that emits ``event`` with its first argument, or with what ``parser`` makes of all."""
+
+        def emit(*args: Any) -> None:
+            self.emit(event, parser(*args) if parser is not None else (args[0] if args else None))
+
+        return emit
+
+    # -- receiving, the user's side
+
+    def read(self, timeout: float | None = None) -> Any:
+        """Wait for the next message and return it decoded.
+
+        Messages that came before the client left are still returned. One that cannot be decoded is dropped:
+        it is an ``error`` event, not an exception here.
+
+        Args:
+            timeout: seconds to wait; None waits for ever, 0 only looks.
+
+        Raises:
+            ReadTimeout: nothing came in time; the spark stays open.
+            ConnectionClosed: the spark has ended; ``clean`` tells how.
+            ConcurrencyError: another greenlet is already inside `read`, or ``data`` listeners take the
+                messages.
+        """
+        if self._flowing:
+            raise ConcurrencyError("this spark has data listeners: they get its messages, read() does not")
+        while True:
+            raw: Any = self._take() if self._inbox else self._wait(timeout)
+            message = self._decode(raw)
+            if message is not _DROPPED:
+                return message
+
+    def __iter__(self) -> Iterator[Any]:
+        """Yield messages until the connection ends, in whichever way."""
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            return self.read()
+        except ConnectionClosed:
+            raise StopIteration from None
+
+    def pipe(self, destination: Any) -> Any:
+        """Write every message to ``destination``, and end it with this spark if it has ``end``.
+
+        Returns at once, with ``destination``, as in Node; the messages flow in the spark's dispatch greenlet.
+        """
+        write = destination.write
+
+        def forward(message: Any) -> None:  # without the raw message, which `data` carries too
+            write(message)
+
+        self.on("data", forward)
+        end = getattr(destination, "end", None)
+        if callable(end):
+            self.on("end", Listener(end))
+        return destination
+
+    def _take(self) -> Raw:
+        inbox = self._inbox
+        assert inbox is not None
+        raw = inbox.popleft()
+        self._inbox_bytes -= len(raw)
+        if self.socket.paused and self._below_low_mark(len(inbox)):
+            self.socket.resume()
+        return raw
+
+    def _below_low_mark(self, messages: int) -> bool:
+        primus = self.primus
+        return bool(messages <= primus.inbox_messages // 4 and self._inbox_bytes <= primus.inbox_bytes // 4)
+
+    def _wait(self, timeout: float | None) -> Any:
+        if self._waiter is not None:
+            raise ConcurrencyError("another greenlet is already waiting in read() of this spark")
+        if self._state != self.OPEN:
+            raise ConnectionClosed(f"spark {self.id} has ended", clean=self.clean)
+        hub = get_hub()
+        timer = None
+        if timeout is not None:
+            timer = hub.loop.timer(max(timeout, 0))
+            timer.start(self._wake, _TIMEOUT)
+        self._waiter = getcurrent()
+        try:
+            raw = hub.switch()
+        finally:
+            self._waiter = None
+            if timer is not None:
+                timer.close()
+        if raw is _CLOSED:
+            raise ConnectionClosed(f"spark {self.id} has ended", clean=self.clean)
+        if raw is _TIMEOUT:
+            raise ReadTimeout(f"no message came within {timeout} s")
+        return raw
+
+    def _wake(self, value: Any) -> None:
+        """Switch to who waits in `read`, if anybody still does. Called in the hub."""
+        waiter = self._waiter
+        if waiter is not None:
+            self._waiter = None
+            waiter.switch(value)
+
+    def _decode(self, raw: Raw) -> Any:
+        try:
+            message = self.primus.decode(raw)
+        except Exception as error:  # noqa: BLE001
+            self._fail(ParserError(f"Failed to decode incoming data: {error}", raw), error)
+            return _DROPPED
+        if type(message) is str and message.startswith("primus::") and self._is_protocol(message):
+            return _DROPPED
+        return message
+
+    # -- receiving, the transport's side; all of it runs in the hub
+
+    def receive(self, messages: Sequence[Raw]) -> None:
+        """Take what one read of the socket brought; see `transports.base.Receiver`."""
+        waiter = self._waiter
+        if waiter is not None and len(messages) == 1:
+            raw = messages[0]
+            if self._answered(raw):
+                return
+            # Straight into the greenlet that waits: this returns when it parks again.
+            self._waiter = None
+            waiter.switch(raw)
+            return
+        self._file(messages)
+
+    def _file(self, messages: Sequence[Raw]) -> None:
+        inbox = self._inbox
+        if inbox is None:
+            inbox = self._inbox = deque()
+        size = 0
+        for raw in messages:
+            if self._answered(raw):
+                continue
+            inbox.append(raw)
+            size += len(raw)
+        self._inbox_bytes += size
+        if not inbox:
+            return
+        if len(inbox) >= self.primus.inbox_messages or self._inbox_bytes >= self.primus.inbox_bytes:
+            self._stop_reading()
+        if self._waiter is not None:
+            self._wake(self._take())
+        elif self._flowing and self._ready and not self._dispatching:
+            self._dispatching = True
+            self.primus.run(self._dispatch)
+
+    def _stop_reading(self) -> None:
+        self.socket.pause()
+        if self._waiter is None and not self._flowing and not self._warned:
+            self._warned = True
+            logger.warning(
+                "%r: %d messages wait and nobody reads them, so its socket is not read any more; "
+                "add a data listener, or read() or iterate",
+                self,
+                len(self._inbox or ()),
+            )
+
+    def closed(self, clean: bool) -> None:
+        """The connection has ended from below; see `transports.base.Receiver`."""
+        if self._state == self.OPEN:
+            self._finish(clean=clean)
+
+    def gone(self) -> None:
+        """The socket is closed; see `transports.base.Receiver`."""
+        self.primus.gone()
+
+    # -- protocol messages (specification, "Heartbeats and latency"; Primus 7 and 8 ping from the server)
+
+    def _answered(self, raw: Raw) -> bool:
+        """Handle ``raw`` if it is one of Primus's own messages; tells whether it was."""
+        if ("primus::" if isinstance(raw, str) else b"primus::") not in raw[:32]:  # type: ignore[operator]
+            return False
+        try:
+            message = self.primus.decode(raw)
+        except Exception:  # noqa: BLE001
+            return False  # whoever reads it will find the same, and report it
+        return isinstance(message, str) and message.startswith("primus::") and self._is_protocol(message)
+
+    def _is_protocol(self, message: str) -> bool:
+        # The rule of every generation: the command ends at the next colon, the value begins two further.
+        end = message.find(":", 8)
+        command, value = message[8:end], message[end + 2 :] if end >= 0 else ""
+        if end < 0:
+            return False
+        if command == "ping":
+            self.pings_itself = True
+            self._note("incoming::ping", value)
+            self._send_protocol(f"primus::pong::{value}")
+            self._note("outgoing::pong", value)
+            self._note("heartbeat")
+        elif command == "pong":
+            self._note("incoming::pong", value)
+            self._note("heartbeat")
+        elif command == "id":
+            self._send_protocol(f"primus::id::{self.id}")
+        else:
+            return False  # unknown ones are messages like any other
+        return True
+
+    def _send_protocol(self, message: str) -> None:
+        if self.socket.full:
+            # A peer that asks and never reads the answers: the next one will do.
+            self.primus.dropped("heartbeats")
+            return
+        self.socket.send(self.primus.encode(message))
+
+    def _note(self, event: str, *args: Any) -> None:
+        """Emit an event from the hub, if anybody listens."""
+        if self._registered(event):
+            self.primus.run(self._emit_safely, event, *args)
+
+    def ping(self, now_ms: int) -> None:
+        """Ask a client that does not ping by itself for a sign of life. Called by the sweep."""
+        self._send_protocol(f"primus::ping::{now_ms}")
+        self._note("outgoing::ping", now_ms)
+
+    # -- sending
+
+    def write(self, data: Any) -> bool:
+        """Send one message; parks the caller while more than ``write_buffer`` bytes wait for the client.
+
+        Returns:
+            True when it was accepted; False when the spark has ended, or when the message could not be
+            encoded, which is an ``error`` event and leaves the spark open.
+        """
+        if self._state != self.OPEN:
+            return False
+        try:
+            payload = self.primus.encode(data)
+            self.socket.send(payload)
+        except Exception as error:  # noqa: BLE001
+            self._fail(ParserError(f"Failed to encode outgoing data: {error}", data), error)
+            return False
+        if self.socket.full:
+            self.socket.wait_writable()
+        return True
+
+    def end(self, data: Any = NOTHING, reconnect: bool = False) -> bool:
+        """End the connection, after writing ``data`` if there is any.
+
+        Args:
+            data: a last message; None is a message too.
+            reconnect: let the client come back; by default it is told that this is final.
+
+        Returns:
+            False when the spark had ended before.
+        """
+        if self._state != self.OPEN:
+            return False
+        if data is not NOTHING:
+            self.write(data)
+        if not reconnect:
+            self.socket.send(self.primus.encode(SERVER_CLOSE))
+        # 1012 is "service restart": come back (IANA's registry of RFC 6455 close codes).
+        return self.hang_up(1012 if reconnect else 1000)
+
+    def abort(self) -> None:
+        """Cut the connection without a goodbye; an official client reconnects."""
+        if self._state == self.OPEN:
+            self._finish(clean=False)
+        self.socket.abort()
+
+    def hang_up(self, code: int) -> bool:
+        """End the connection with an RFC 6455 close code and no message, so that the client comes back.
+
+        Returns:
+            False when the spark had ended before.
+        """
+        if self._state != self.OPEN:  # it was lost while the last message waited to be sent
+            return False
+        self._forget_inbox()
+        self._finish(clean=True)
+        self.socket.close(code)
+        return True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.end()
+
+    # -- the end
+
+    def _forget_inbox(self) -> None:
+        """We hung up ourselves: what the client said before it knew is not for anybody."""
+        if self._inbox:
+            self.primus.dropped("unread messages")
+            self._inbox.clear()
+            self._inbox_bytes = 0
+
+    def _finish(self, *, clean: bool) -> None:
+        self._state = self.CLOSED
+        self.clean = clean
+        self.primus.forget(self)
+        if self._waiter is not None:
+            # Not from here: `end` may be called by any greenlet, and must not switch away from it.
+            get_hub().loop.run_callback(self._wake, _CLOSED)
+        if not self._dispatching:
+            self._dispatching = True
+            self.primus.run(self._dispatch)
+
+    # -- event style: listeners run in a dispatch greenlet, one at a time, in order
+
+    def ready(self) -> None:
+        """Every `connection` listener has started: messages may flow now. Called in the hub."""
+        self._ready = True
+        self._start_flow()
+
+    def _start_flow(self) -> None:
+        if self._flowing and self._ready and self._inbox and not self._dispatching:
+            self._dispatching = True
+            self.primus.run(self._dispatch)
+
+    def _add(self, event: str, function: Callable[..., Any], once: bool) -> None:
+        super()._add(event, function, once)
+        if event == "data":
+            if self._waiter is not None:
+                super().off(event, function)
+                raise ConcurrencyError("a greenlet waits in read() of this spark; it gets the messages")
+            self._flowing = True
+            get_hub().loop.run_callback(self._start_flow)
+
+    def off(self, event: str, function: Callable[..., Any] | None = None) -> bool:
+        """Remove a listener, or all of ``event``; tell whether anything was removed."""
+        removed = super().off(event, function)
+        self._flowing = bool(self._registered("data"))
+        return removed
+
+    def remove_all_listeners(self, event: str | None = None) -> None:
+        """Remove the listeners of ``event``, or of all events."""
+        super().remove_all_listeners(event)
+        self._flowing = bool(self._registered("data"))
+
+    def _dispatch(self) -> None:
+        """Emit what waits; after the last message of a spark that has ended, its end. Never raises."""
+        while self._inbox and self._flowing:
+            raw = self._take()
+            message = self._decode(raw)
+            if message is not _DROPPED:
+                self._emit_data(message, raw)
+        if self._state != self.OPEN and not self._ended:
+            self._ended = True
+            self._emit_safely("readyStateChange")
+            self.primus.spark_ended(self)
+            self._emit_safely("end")
+        self._dispatching = False
+
+    def _emit_data(self, message: Any, raw: Raw) -> None:
+        for listener in self._registered("data"):
+            if listener.once:
+                self._discard("data", listener)
+                self._flowing = bool(self._registered("data"))
+            try:
+                listener(message, raw)
+            except Exception as error:  # noqa: BLE001
+                self._fail(error)
+
+    def _emit_safely(self, event: str, *args: Any) -> None:
+        for listener in self._registered(event):
+            if listener.once:
+                self._discard(event, listener)
+            self._call(event, listener, *args)
+
+    def _call(self, event: str, listener: Listener, *args: Any) -> None:
+        try:
+            listener(*args)
+        except Exception as error:  # noqa: BLE001
+            self.primus.report(self, event, error)
+
+    def _fail(self, error: BaseException, cause: BaseException | None = None) -> None:
+        """A message was dropped or a ``data`` listener raised: tell, and live on."""
+        error.__cause__ = cause or error.__cause__
+        self.primus.report(self, "data" if cause is None else "parser", error)
+        self._emit_safely("error", error)
+
+    def fail(self, error: BaseException) -> None:
+        """A `connection` listener raised: tell, and end the connection (WebSocket close 1011)."""
+        self.primus.report(self, "connection", error)
+        self._emit_safely("error", error)
+        self.hang_up(1011)
+
+    def refuse(self, error: object) -> None:
+        """A `connection` listener called ``next(error)``: tell, and end the connection for good."""
+        if not isinstance(error, BaseException):
+            error = PrimusError(str(error))
+        self.primus.log("error", error, self)
+        self._emit_safely("error", error)
+        self.end()
+
+    def __repr__(self) -> str:
+        state = "open" if self._state == self.OPEN else "closed"
+        return f"<Spark {self.id} {state} {self.socket.name}>"

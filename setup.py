@@ -13,7 +13,7 @@ HERE = Path(__file__).parent
 def version() -> str:
     """Read the version as text: an import would need the dependencies before they are installed."""
     source = (HERE / "primus_gevent" / "version.py").read_text(encoding="utf-8")
-    found = re.search(r'^__version__(?:: [\w.\[\]]+)? = "([^"]+)"', source, re.MULTILINE)
+    found = re.search(r'^__version__ = "([^"]+)"', source, re.MULTILINE)
     if found is None:
         raise RuntimeError("primus_gevent/version.py has no __version__")
     return found.group(1)

@@ -16,5 +16,5 @@ def echo(spark: Spark) -> None:
 
 
 primus = Primus.create_server(echo, host="127.0.0.1", port=0)
-announce(primus.server.server_port)
+announce(primus.address[1])
 primus.serve_forever()

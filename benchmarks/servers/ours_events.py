@@ -26,5 +26,5 @@ def broadcast(spark: Spark) -> None:
 
 
 primus = Primus.create_server({"echo": echo, "broadcast": broadcast}[sys.argv[1]], host="127.0.0.1", port=0)
-announce(primus.server.server_port)
+announce(primus.address[1])
 primus.serve_forever()

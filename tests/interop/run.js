@@ -57,7 +57,8 @@ function command(kind, options) {
 
 /** Starts a test server; `options` may hold the port, otherwise the system chooses one. */
 async function start(options, kind = settings.server) {
-  const child = spawn(...command(kind, options), { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+  const env = { ...process.env, PYTHONPATH: ROOT }; // the package of this tree, installed or not
+  const child = spawn(...command(kind, options), { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text) => {
     said += text;

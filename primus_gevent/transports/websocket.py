@@ -146,13 +146,24 @@ class WebSocketTransport:
             self._lost(None)
 
     def _on_data(self, data: bytes) -> None:
-        if self._state == GONE:
+        state = self._state
+        if state >= LINGERING:
+            self._discard(data)
             return
         self.active = True
-        pending, self._pending = self._pending, True  # what is written meanwhile leaves below
+        pending = self._pending
+        self._pending = True  # what is written meanwhile leaves below, not through the flusher
         try:
-            self._take(data)
-        except Exception:
+            events = self._protocol.receive(data)
+            for event in events:
+                if type(event) is not str and type(event) is not bytes:
+                    self._take_mixed(events)
+                    break
+            else:
+                # In CLOSING nobody waits any more for what the peer said before it read our Close frame.
+                if events and state == OPEN:
+                    self._receiver.receive(events)  # type: ignore[union-attr, arg-type]
+        except Exception:  # noqa: BLE001
             # A bug of ours: this connection is lost, the others and the loop are not.
             logger.exception("reading from %r failed", self)
             self.abort()
@@ -160,20 +171,10 @@ class WebSocketTransport:
         if self._out:
             self.flush()
 
-    def _take(self, data: bytes) -> None:
-        if self._state == LINGERING:
-            self._discarded += len(data)
-            if self._discarded > LINGER_BYTES:
-                self._destroy()
-            return
-        events = self._protocol.receive(data)
-        for event in events:
-            if type(event) is not str and type(event) is not bytes:
-                self._take_mixed(events)
-                return
-        # The peer may have sent data before it read our Close frame: nobody waits for that any more.
-        if events and self._state == OPEN:
-            self._receiver.receive(events)  # type: ignore[union-attr, arg-type]
+    def _discard(self, data: bytes) -> None:
+        self._discarded += len(data)
+        if self._discarded > LINGER_BYTES:
+            self._destroy()
 
     def _take_mixed(self, events: list[Any]) -> None:
         """Handle a batch with control frames in it, in the order in which they came."""
@@ -232,7 +233,8 @@ class WebSocketTransport:
         """
         if self._state == OPEN:
             protocol = self._protocol
-            self._append(protocol.text(payload) if isinstance(payload, str) else protocol.binary(payload))
+            data = protocol.text(payload) if type(payload) is str else protocol.binary(payload)  # type: ignore[arg-type]
+            self._append(data)
 
     def prepare(self, payload: Raw) -> bytes:
         """The frame of one message, for `send_prepared` of every connection with the same `framing`."""

@@ -69,6 +69,43 @@ describe('starting', () => {
     assert.strictEqual(world.sockets.length, 0);
   });
 
+  test('before anything happened', () => {
+    const { Primus } = page();
+    const { readyState, socket, latency, online, writable, readable } = new Primus({ manual: true });
+    assert.deepStrictEqual(
+      { readyState, socket, latency, online, writable, readable },
+      { readyState: Primus.CLOSED, socket: null, latency: 0, online: true, writable: true, readable: true }
+    );
+  });
+
+  test('end() as soon as it is opening', () => {
+    const world = page();
+    const { client, events } = world.client({ manual: true });
+    client.once('readyStateChange', () => client.end());
+    client.open();
+    assert.ok(events.includes('end'));
+    assert.strictEqual(world.sockets.length, 0);
+    assert.strictEqual(world.clock.timers.size, 0);
+  });
+
+  test('open() while opening starts again', () => {
+    const world = page();
+    const { client, events } = world.client();
+    client.open();
+    assert.deepStrictEqual(visible(events), ['readyStateChange opening']);
+    assert.ok(world.sockets[0].closed);
+    world.socket.accept();
+    assert.strictEqual(client.readyState, world.Primus.OPEN);
+  });
+
+  test('open() while open stops the heartbeat of the old connection', () => {
+    const world = page();
+    const { client } = world.connected({ timeout: false });
+    client.open();
+    world.clock.advance(60000);
+    assert.strictEqual(client.buffer.length, 0);
+  });
+
   test('latency is how long opening took', () => {
     const world = page();
     const { client } = world.client();
@@ -182,6 +219,33 @@ describe('ending', () => {
     assert.deepStrictEqual(visible(events), ['readyStateChange end', 'close', 'end']);
   });
 
+  test('the close message of one connection does not count for the next', () => {
+    const world = page();
+    const { client, events } = world.connected();
+    world.socket.message('"primus::server::close"');
+    client.open();
+    world.socket.drop();
+    assert.ok(!events.includes('end'));
+    world.clock.advance(500);
+    world.socket.accept();
+    world.socket.drop();
+    assert.strictEqual(events.filter((event) => event === 'reconnecting').length, 2);
+  });
+
+  test('writable and readable', () => {
+    const world = page();
+    const { client } = world.connected(FAST);
+    const states = () => [client.writable, client.readable];
+    assert.deepStrictEqual(states(), [true, true]);
+    world.socket.drop();
+    assert.deepStrictEqual(states(), [false, false]);
+    world.clock.advance(20);
+    world.socket.accept();
+    assert.deepStrictEqual(states(), [true, true]);
+    client.end();
+    assert.deepStrictEqual(states(), [false, false]);
+  });
+
   test('open() after end', () => {
     const world = page();
     const { client, events } = world.connected();
@@ -222,10 +286,12 @@ describe('ending', () => {
     const world = page({ onLine: true });
     const { client, events } = world.connected();
     client.on('custom', () => {});
+    client.on('end', () => client.write('too late'));
     assert.strictEqual(world.listeners.offline.size, 1);
     assert.strictEqual(client.destroy(), true);
     assert.deepStrictEqual(visible(events), ['readyStateChange end', 'close', 'end', 'destroy']);
     assert.strictEqual(client.listeners('custom').length, 0);
+    assert.strictEqual(client.buffer.length, 0);
     assert.strictEqual(world.listeners.offline.size + world.listeners.online.size, 0);
     assert.strictEqual(client.destroy(), false);
     assert.strictEqual(client.open(), client);
@@ -287,6 +353,29 @@ describe('losing the connection', () => {
     assert.strictEqual(seen[seen.length - 1].attempt, 1);
   });
 
+  for (const event of ['open', 'reconnected']) {
+    test(`end() in a listener of ${event} after a reconnect`, () => {
+      const world = page();
+      const { client, events } = world.connected(FAST);
+      client.on(event, () => client.end());
+      world.socket.drop();
+      world.clock.advance(20);
+      world.socket.accept();
+      assert.strictEqual(events[events.length - 1], 'end');
+      assert.strictEqual(world.clock.timers.size, 0);
+    });
+  }
+
+  test('an attempt that is closed without an error is followed by the next', () => {
+    const world = page();
+    const { events } = world.connected({ ...FAST, strategy: 'disconnect' });
+    world.socket.drop();
+    world.clock.advance(20);
+    events.length = 0;
+    world.socket.drop();
+    assert.deepStrictEqual(visible(events), ['readyStateChange end', 'reconnecting', 'reconnect scheduled']);
+  });
+
   test('without the strategy disconnect it is the end', () => {
     const world = page();
     const { client, events } = world.connected({ strategy: 'online, timeout' });
@@ -331,6 +420,14 @@ describe('failing to connect', () => {
     assert.deepStrictEqual(events, [
       'incoming::error', 'error', 'readyStateChange end', 'outgoing::end', 'close', 'end'
     ]);
+  });
+
+  test('has no time limit any more once it failed', () => {
+    const world = page();
+    const { events } = world.client({ reconnect: { minDelay: 60000 } });
+    world.socket.drop({ message: GIVE_UP });
+    world.clock.advance(59999);
+    assert.ok(!events.includes('timeout'));
   });
 
   test('closed before it opened, without an error', () => {
@@ -430,7 +527,7 @@ describe('failing to connect', () => {
     const world = page();
     const { client, events } = world.connected(FAST);
     const failures = [];
-    client.on('reconnect failed', (error, opts) => failures.push([error.message, opts.attempt, opts.retries]));
+    client.on('reconnect failed', (error, opts) => failures.push([error.message, opts.attempt, opts.retries, opts.duration]));
     world.socket.drop();
     world.clock.advance(20);
     world.socket.drop({ message: GIVE_UP });
@@ -438,7 +535,7 @@ describe('failing to connect', () => {
     events.length = 0;
     world.socket.drop({ message: GIVE_UP });
     assert.deepStrictEqual(visible(events), ['readyStateChange end', 'end', 'reconnect failed']);
-    assert.deepStrictEqual(failures, [['Unable to recover', 2, 2]]);
+    assert.deepStrictEqual(failures, [['Unable to recover', 2, 2, 120]]);
     client.end();
     world.clock.advance(600000);
     assert.strictEqual(visible(events).length, 3);
@@ -463,6 +560,17 @@ describe('failing to connect', () => {
 });
 
 describe('error values', () => {
+  test('an Error is the same object', () => {
+    const world = page();
+    const { client } = world.connected();
+    const reason = new RangeError('own');
+    let error;
+    client.on('error', (value) => { error = value; });
+    world.socket.onerror(reason);
+    assert.strictEqual(error, reason);
+    assert.deepStrictEqual(Object.keys(reason), []);
+  });
+
   const cases = {
     'a string': ['refused', 'refused'],
     'an error inside an event': [{ error: new RangeError('inner') }, 'inner'],

@@ -162,6 +162,18 @@ describe('pings of the server', () => {
     assert.strictEqual(sent.length, 2);
   });
 
+  for (const event of ['incoming::ping', 'outgoing::pong']) {
+    test(`end() in a listener of ${event}`, () => {
+      const { world, client, events, socket } = connected();
+      client.on(event, () => client.end());
+      socket.message('"primus::ping::1"');
+      world.clock.advance(600000);
+      assert.ok(events.includes('end'));
+      assert.strictEqual(world.clock.timers.size, 0);
+      assert.strictEqual(client.buffer.length, 0, 'no pong waits for the next connection');
+    });
+  }
+
   test('another server may answer after a reconnect', () => {
     const { world, socket } = connected();
     socket.message('"primus::ping::1"');

@@ -81,6 +81,15 @@ describe('encoding', () => {
     assert.deepStrictEqual(errors, ['cannot', 'unreadable']);
   });
 
+  test('a parser that answers after the end', () => {
+    const source = '{ encoder(data, fn) { setTimeout(function () { fn(null, data); }, 5); }, decoder() {} }';
+    const { client, world, sent, errors } = connected({}, { parser_source: source });
+    client.write('x');
+    client.end();
+    world.clock.advance(5);
+    assert.deepStrictEqual([sent, errors, world.clock.uncaught], [[], [], []]);
+  });
+
   test('bytes pass as they are', () => {
     const source = '{ encoder(data, fn) { fn(null, data); }, decoder(raw, fn) { fn(null, raw); } }';
     const { client, socket, sent, received } = connected({}, { parser_source: source });
@@ -238,7 +247,7 @@ describe('messages of Primus', () => {
     assert.deepStrictEqual(world.socket.sent, ['"primus::id::"']);
   });
 
-  for (const text of ['primus::', 'primus::ping', 'primus::foo::bar', 'primus:ping::1', 'Primus::ping::1']) {
+  for (const text of ['primus::', 'primus::ping', 'primus::pingx', 'primus::foo::bar', 'primus:ping::1', 'Primus::ping::1']) {
     test(`${text} is data`, () => {
       const { socket, received, sent } = connected();
       socket.message(JSON.stringify(text));
@@ -336,6 +345,14 @@ describe('small methods', () => {
     assert.deepStrictEqual(seen, [['first'], [3], [true]]);
   });
 
+  test('the option websockets is only kept', () => {
+    for (const websockets of [true, undefined, false]) {
+      const { client, world } = connected({ websockets });
+      assert.strictEqual(client.AVOID_WEBSOCKETS, websockets === false);
+      assert.strictEqual(client.readyState, world.Primus.OPEN);
+    }
+  });
+
   test('plugin', () => {
     const { client } = connected({}, { plugins: [['one', 'function () {}']] });
     assert.strictEqual(typeof client.plugin('one'), 'function');
@@ -357,6 +374,7 @@ describe('small methods', () => {
     socket.message('1');
     client.end();
     assert.deepStrictEqual(seen, [['pipe', true], 1, 'also 1', 'ended']);
+    assert.deepStrictEqual([client.listenerCount('data'), client.listenerCount('end')], [1, 0]);
   });
 
   test('removeAllListeners leaves the client working', () => {

@@ -70,6 +70,45 @@ test('offline while opening', () => {
   assert.strictEqual(client.readyState, world.Primus.OPEN);
 });
 
+test('offline before the first attempt', () => {
+  const world = page({ onLine: true });
+  const client = new world.Primus('http://h');
+  world.network('offline');
+  world.clock.advance(600000);
+  assert.strictEqual(world.sockets.length, 0);
+  world.network('online');
+  world.clock.advance(500);
+  world.socket.accept();
+  assert.strictEqual(client.readyState, world.Primus.OPEN);
+});
+
+test('open() while offline is not disturbed by online', () => {
+  const world = page({ onLine: true });
+  const { client, events } = world.connected();
+  world.network('offline');
+  client.open();
+  events.length = 0;
+  world.network('online');
+  assert.deepStrictEqual(visible(events), ['online']);
+  world.socket.accept();
+  world.clock.advance(9000);
+  assert.strictEqual(world.sockets.length, 2);
+});
+
+test('online while already reconnecting changes nothing', () => {
+  const world = page({ onLine: true });
+  const { events } = world.connected();
+  world.network('offline');
+  world.network('online');
+  world.clock.advance(500);
+  world.socket.accept();
+  world.clock.advance(35000);
+  assert.strictEqual(events.filter((event) => event === 'offline').length, 2, 'the heartbeat found out');
+  events.length = 0;
+  world.network('online');
+  assert.deepStrictEqual(visible(events), ['online']);
+});
+
 test('end() while offline, and online does not bring it back', () => {
   const world = page({ onLine: true });
   const { client, events } = world.connected();

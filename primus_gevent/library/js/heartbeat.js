@@ -6,7 +6,7 @@ class Heartbeat {
   constructor(client, expectPings) {
     this.client = client;
     this.expectPings = expectPings;
-    this.serverPings = expectPings;
+    this.serverPings = false;
   }
 
   start() {
@@ -14,10 +14,6 @@ class Heartbeat {
     this.serverPings = this.expectPings;
     if (this.serverPings) this.watch();
     else this.schedule();
-  }
-
-  stop() {
-    this.client.timers.clear('ping', 'pong', 'pingTimeout');
   }
 
   // A fixed interval, whatever the traffic: the server's timer too is refreshed by it.
@@ -29,9 +25,9 @@ class Heartbeat {
   ping() {
     const { client } = this;
     const now = Date.now();
+    client.timers.set('pong', client.options.pong, () => this.lost());
     client._write('primus::ping::' + now);
     client.emit('outgoing::ping', now);
-    if (client.readyState === OPEN) client.timers.set('pong', client.options.pong, () => this.lost());
   }
 
   // The server answered.
@@ -46,12 +42,13 @@ class Heartbeat {
   // The server asks; it gets its own text back, whatever that is.
   answer(text) {
     const { client } = this;
-    client._write('primus::pong::' + text);
-    client.emit('outgoing::pong', +text);
+    // A listener may have ended the client: a pong would wait for the next connection.
     if (client.readyState !== OPEN) return;
     this.serverPings = true;
     client.timers.clear('ping', 'pong');
     this.watch();
+    client._write('primus::pong::' + text);
+    client.emit('outgoing::pong', +text);
   }
 
   watch() {

@@ -123,7 +123,7 @@ Object.assign(Primus.prototype, {
     if (!this._wanted) return this;
     if (data !== undefined) this.write(data);
     const established = this.readyState !== CLOSED;
-    this._wanted = this._suspended = false;
+    this._wanted = this._suspended = this._final = false;
     this.recovery.reset();
     if (established) closed(this);
     else abandon(this);
@@ -281,7 +281,6 @@ function changeState(client, state, name) {
 
 // The connection (or the attempt) is over: everything up to `close`. What follows differs.
 function closed(client) {
-  client._final = false;
   client.writable = client.readable = false;
   client.timers.clear();
   changeState(client, CLOSED, 'end');
@@ -309,6 +308,7 @@ function connect() {
   const relay = (event, value) => {
     if (this._connection === connection) this.emit('incoming::' + event, value);
   };
+  this._final = false;
   this._started = Date.now();
   let transport = null;
   try {
@@ -345,7 +345,6 @@ function opened() {
   this.latency = Date.now() - this._started;
   this.timers.clear('connect');
   const outage = this.recovery.succeed();
-  this._final = false;
   this.writable = this.readable = true;
 
   if (!this.online) {

@@ -26,7 +26,6 @@ class Recovery {
 
   // Plan the next attempt, or give up.
   schedule() {
-    if (this.waiting) return;
     const { client } = this;
     const outage = this.outage || (this.outage = this.begin());
     if (outage.attempt >= outage.retries) return this.fail();
@@ -34,7 +33,6 @@ class Recovery {
     outage.attempt += 1;
     outage.backoff = true;
     outage.timeout = outage.scheduled = this.delay(outage);
-    client.timers.clear('recovery');
     client.emit('reconnecting', outage);
     client.emit('reconnect scheduled', outage);
     // A listener may have ended or reopened the client.

@@ -126,9 +126,16 @@ class TLSSocket:
     without a close_notify. This one goes to the session directly.
     """
 
-    def __init__(self, sock: Any) -> None:
+    def __init__(self, sock: Any, *, closes: bool = True) -> None:
+        """
+        Args:
+            sock: the gevent socket.
+            closes: what `close` does: close it, or only shut it down, for a server that would stumble over a
+                closed one and closes it itself.
+        """
         sock.settimeout(0)
         self._sock = sock
+        self._closes = closes
         # the _ssl._SSLSocket; its socket is in non-blocking mode, as all of gevent's are
         self._session: Any = sock._sslobj
         self.send: Callable[[Any], int] = self._session.write
@@ -159,7 +166,10 @@ class TLSSocket:
         return fd
 
     def close(self) -> None:
-        self._sock.close()
+        if self._closes:
+            self._sock.close()
+        else:
+            cut(self._sock)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._sock, name)

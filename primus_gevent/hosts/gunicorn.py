@@ -62,7 +62,7 @@ class GunicornHost(Host):
         sent = self.answer(headers, sock)
         early = self.take_read_ahead()
         if is_secure(sock):
-            secure = TLSSocket(sock)
+            secure = TLSSocket(sock, closes=False)
             return Taken(secure, early + pending(secure), secure=True, release=lambda: self.end(secure))
         copy = duplicate(sock)
         if sent and self.can_forget():
@@ -115,9 +115,8 @@ class GunicornHost(Host):
         ignores both. From one that is closed it gets EBADF, and logs a traceback.
         """
         cut(taken)
-        cut(self.sock)  # with TLS: drops the session, which would raise errors of its own
-        if not isinstance(taken, TLSSocket):
-            taken.close()
+        taken.close()
+        cut(self.sock)
         self.forget()
 
 

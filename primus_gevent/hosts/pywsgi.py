@@ -82,6 +82,7 @@ class PywsgiHost(Host):
         cut(taken)
         close_all([taken])
         if shut_only:
+            cut(sock)  # `taken` may have been closed before
             close_all([self.rfile])
             sock.settimeout(None)
         else:

@@ -17,7 +17,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", params=HOSTS)
 def shared_server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    with serve(request.param) as server:
+    # The one option that differs from its default (5 s) is what two tests of each host wait for.
+    with serve(request.param, close_timeout=0.7) as server:
         # what a process imports, caches and connects on first use belongs to the baseline
         with server.spark() as client:
             client.send_message("warm up")
@@ -29,7 +30,7 @@ def shared_server(request: pytest.FixtureRequest) -> Iterator[Server]:
 
 @pytest.fixture
 def server(shared_server: Server) -> Iterator[Server]:
-    """A server of each host, with the default options.
+    """A server of each host, with the default options (but one).
 
     After the test: as many sparks, greenlets and sockets as before, and no new traceback in the log, unless
         the test
@@ -39,6 +40,7 @@ def server(shared_server: Server) -> Iterator[Server]:
     server.control("reset")
     before = server.baseline()
     yield server
-    server.control("reset")
+    server.close_clients()
+    server.control("go")
     server.wait_baseline(before)
     assert server.tracebacks() == []

@@ -91,7 +91,7 @@ def test_server_ends_and_the_client_does_not_answer(server: Server) -> None:
     with server.spark("end") as client:
         assert client.recv_message() == SERVER_CLOSE
         client.expect_close(1000)
-        client.expect_eof(timeout=8)  # close_timeout is 5 s
+        client.expect_eof(timeout=8)
 
 
 def test_server_ends_and_the_client_leaves(server: Server) -> None:

@@ -31,6 +31,7 @@ def raw_server(request: pytest.FixtureRequest) -> Iterator[Server]:
 def raw(raw_server: Server) -> Iterator[Server]:
     before = raw_server.baseline()
     yield raw_server
+    raw_server.close_clients()
     raw_server.wait_baseline(before)
     assert raw_server.tracebacks() == []
 

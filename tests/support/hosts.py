@@ -125,6 +125,7 @@ class Server:
     log_path: pathlib.Path
     port: int = 0
     pid: int = 0  # of the process that runs the application: gunicorn's worker
+    clients: list[Client] = field(default_factory=list, repr=False)
     expected: list[str] = field(default_factory=list)  # errors that a test has provoked, by a text in them
 
     # -- the log
@@ -132,6 +133,10 @@ class Server:
     def log(self) -> str:
         """All that the process has written to its standard output and error."""
         return self.log_path.read_text(errors="replace")
+
+    def tail(self) -> str:
+        """The end of the log, without the lines that the tests themselves have caused."""
+        return "\n".join([line for line in self.log().splitlines() if "/control/" not in line][-40:])
 
     def wait_log(self, pattern: str, timeout: float = WAIT_SECONDS) -> re.Match[str]:
         found: list[re.Match[str]] = []
@@ -159,7 +164,14 @@ class Server:
         return "127.0.0.1", self.port
 
     def client(self, **options: Any) -> Client:
-        return Client(self.address, tls=self.kind.tls, **options)
+        client = Client(self.address, tls=self.kind.tls, **options)
+        self.clients.append(client)
+        return client
+
+    def close_clients(self) -> None:
+        """Close what tests have left open."""
+        while self.clients:
+            self.clients.pop().sock.close()
 
     def spark(self, service: str = "echo", *, early: bytes = b"", **options: Any) -> Client:
         """A client that is connected to one of the services of the test application."""
@@ -198,7 +210,7 @@ class Server:
 
     def state(self) -> dict[str, Any]:
         """Sparks, greenlets and counters of the process; and its sockets, without the one that asks."""
-        with self.client() as client:
+        with Client(self.address, tls=self.kind.tls) as client:
             client.send_request("/control/state", {"Connection": "close"})
             response = client.recv_response()
             assert response.status == 200, response
@@ -227,7 +239,7 @@ class Server:
                 for name, value in wanted.items()
             )
 
-        wait_until(look, timeout, lambda: f"wanted {wanted}, have {seen}\n{self.log()[-4000:]}")
+        wait_until(look, timeout, lambda: f"wanted {wanted}, have {seen}\n{self.tail()}")
         return seen
 
     def resources(self) -> dict[str, Any]:
@@ -249,7 +261,7 @@ class Server:
             after.update(self.resources())
             return after == before
 
-        wait_until(settled, timeout, lambda: f"before {before}, after {after}\n{self.log()[-3000:]}")
+        wait_until(settled, timeout, lambda: f"before {before}, after {after}\n{self.tail()}")
 
     # -- the end
 
@@ -260,7 +272,7 @@ class Server:
         try:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"still running after {timeout} s:\n{self.log()[-4000:]}") from None
+            raise AssertionError(f"still running after {timeout} s:\n{self.tail()}") from None
 
 
 def wait_until(
@@ -345,6 +357,7 @@ def serve(
             server.port = int(server.wait_log(pattern, START_SECONDS)[1])
             server.pid = server.control("state", method="GET")["pid"] if kind.gunicorn else process.pid
             yield server
+            server.close_clients()
             if process.poll() is None:
                 process.terminate()
             # a plain pywsgi server has no handler for SIGTERM, and dies of it
@@ -352,6 +365,7 @@ def serve(
             assert server.wait_exit() in allowed, server.log()
             assert server.tracebacks() == []
         finally:
+            server.close_clients()
             if process.poll() is None:
                 process.kill()
                 process.wait()

@@ -19,6 +19,7 @@ def case(receivers: int, depth: int, quick: bool) -> Case:
         unit="frames/s received by all clients together",
         servers=(OURS_EVENTS, ORIGINAL, RAW),
         measure=measure,
+        cpu_metric="frames_per_cpu_s",
         shown=("p50_ms", "p99_ms", "server_cpu", "cpu"),
     )
 

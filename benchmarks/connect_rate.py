@@ -22,6 +22,7 @@ def cases(quick: bool) -> list[Case]:
             unit="connections/s",
             servers=(OURS_BLOCKING, ORIGINAL, RAW),
             measure=measure,
+            cpu_metric="connects_per_cpu_s",
             shown=("p50_ms", "p99_ms", "server_cpu"),
         )
     ]

@@ -19,6 +19,7 @@ def case(depth: int, quick: bool) -> Case:
         unit="frames/s",
         servers=(OURS_BLOCKING, OURS_EVENTS, ORIGINAL, RAW),
         measure=measure,
+        cpu_metric="frames_per_cpu_s",
         shown=("p50_ms", "p99_ms", "server_cpu", "cpu"),
     )
 

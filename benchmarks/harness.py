@@ -92,12 +92,6 @@ class Running:
         pages = int(Path(f"/proc/{self.process.pid}/statm").read_text().split()[1])
         return pages * os.sysconf("SC_PAGE_SIZE")
 
-    def cpu_seconds(self) -> float:
-        """User and system time that the process has used so far."""
-        # The name in parentheses may hold spaces; utime and stime are fields 14 and 15 (proc(5)).
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
     def collect_garbage(self) -> None:
         """Have the process collect its garbage, and wait until it has."""
         self.process.send_signal(signal.SIGUSR2)
@@ -181,14 +175,21 @@ class Load:
 
     def _command(self, running: Running, mode: str, options: dict[str, object]) -> list[str]:
         flags = [f"-{name}{value}" for name, value in options.items()]
-        return [*_pinned(self.cores.load), str(self.program), f"-p{running.port}", *flags, mode]
+        return [
+            *_pinned(self.cores.load),
+            str(self.program),
+            f"-p{running.port}",
+            f"-P{running.process.pid}",
+            *flags,
+            mode,
+        ]
 
     def run(self, running: Running, mode: str, **options: object) -> Sample:
         """Run one load to its end; the options are wsload's letters.
 
-        Adds ``server_cpu``, the share of its core that the server used; opening the connections counts in it.
+        Adds to every rate the same for each second of the server's processor time: on a machine that others
+        use too, it varies less than the rate itself.
         """
-        before, started = running.cpu_seconds(), time.monotonic()
         done = subprocess.run(
             self._command(running, mode, options),
             stdin=subprocess.DEVNULL,
@@ -199,7 +200,9 @@ class Load:
         if done.returncode != 0:
             raise BenchmarkError(f"{running.server.label}, {mode} {options}: {done.stderr.strip()}")
         sample: Sample = json.loads(done.stdout)
-        sample["server_cpu"] = (running.cpu_seconds() - before) / (time.monotonic() - started)
+        for rate in ("frames_per_s", "connects_per_s"):
+            if rate in sample and sample["server_cpu"]:
+                sample[rate.replace("_per_s", "_per_cpu_s")] = sample[rate] / sample["server_cpu"]
         return sample
 
     @contextmanager
@@ -243,6 +246,7 @@ class Case:
     servers: tuple[Server, ...]
     measure: Measure
     shown: tuple[str, ...] = ()  # further figures of the sample that the table shows
+    cpu_metric: str | None = None  # the same figure for each second of the server's processor time
     smaller_is_better: bool = False
 
 
@@ -296,15 +300,17 @@ def compare(case: Case, rounds: int, load: Load, cores: Cores) -> dict[str, dict
             with serving(server, case.mode, cores) as running:
                 samples[server.key].append(case.measure(running, load))
     print("\r" + " " * 78 + "\r", end="", file=sys.stderr, flush=True)
-    reference = _median(samples[REFERENCE])[case.metric]
+    reference = _median(samples[REFERENCE])
     results: dict[str, dict[str, Any]] = {}
     for server in case.servers:
         middle = _median(samples[server.key])
         results[server.key] = {
-            "ratio": round(middle[case.metric] / reference, 3),
+            "ratio": round(middle[case.metric] / reference[case.metric], 3),
             "median": {key: round(value, 3) for key, value in middle.items()},
             "rounds": [round(sample[case.metric], 3) for sample in samples[server.key]],
         }
+        if case.cpu_metric:
+            results[server.key]["cpu_ratio"] = round(middle[case.cpu_metric] / reference[case.cpu_metric], 3)
     return results
 
 
@@ -316,13 +322,15 @@ def _recorded_ratio(recorded: dict[str, Any], case: str, server: str) -> str:
 def _print_case(case: Case, results: dict[str, dict[str, Any]], recorded: dict[str, Any]) -> None:
     direction = "smaller is better" if case.smaller_is_better else "larger is better"
     print(f"\n{case.name}: {case.metric} in {case.unit} ({direction})")
-    header = f"  {'':34}{'median':>12}{'ratio':>8}{'recorded':>10}{'least .. most':>26}"
+    header = f"  {'':34}{'median':>12}{'ratio':>8}{'recorded':>10}{'cpu ratio':>11}{'least .. most':>24}"
     print(header + "".join(f"{name:>12}" for name in case.shown))
     for server in case.servers:
         result = results[server.key]
         spread = f"{min(result['rounds']):,.0f} .. {max(result['rounds']):,.0f}"
         row = f"  {server.label:34}{result['median'][case.metric]:>12,.0f}{result['ratio']:>8.2f}"
-        row += f"{_recorded_ratio(recorded, case.name, server.key):>10}{spread:>26}"
+        row += f"{_recorded_ratio(recorded, case.name, server.key):>10}"
+        row += f"{result['cpu_ratio']:>11.2f}" if case.cpu_metric else f"{'-':>11}"
+        row += f"{spread:>24}"
         print(row + "".join(f"{result['median'][name]:>12.2f}" for name in case.shown))
         if result["median"].get("cpu", 0) > 0.9:
             print(f"  {'':34}the load generator used all of its core: the server may be faster than this")

@@ -49,7 +49,7 @@ static struct {
   enum mode mode;
   const char *host, *path, *payload;
   const char *greetings[MAX_GREETINGS];
-  int port, conns, depth, greeting_count, skip, publishers, handshakes;
+  int port, pid, conns, depth, greeting_count, skip, publishers, handshakes;
   double seconds, warmup, hold;
 } opt = {.host = "127.0.0.1",
          .path = "/primus",
@@ -103,6 +103,22 @@ static double cpu_seconds(void) {
   struct rusage r;
   getrusage(RUSAGE_SELF, &r);
   return (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) + (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) * 1e-6;
+}
+
+/* User and system time of the process under -P, from /proc/PID/stat (proc(5)); 0 without -P. */
+static double server_cpu_seconds(void) {
+  char name[64], line[1024];
+  snprintf(name, sizeof name, "/proc/%d/stat", opt.pid);
+  FILE *file = opt.pid ? fopen(name, "r") : NULL;
+  if (!file) return 0;
+  size_t n = fread(line, 1, sizeof line - 1, file);
+  fclose(file);
+  line[n] = 0;
+  /* The program's name may hold spaces and parentheses; field 3 follows its last one. */
+  const char *rest = strrchr(line, ')');
+  unsigned long user = 0, system = 0;
+  if (!rest || sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2) return 0;
+  return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }
 
 __attribute__((noreturn, format(printf, 1, 2))) static void die(const char *format, ...) {
@@ -429,7 +445,7 @@ static void open_all(void) {
   }
 }
 
-static void measure(double *elapsed, double *cpu) {
+static void measure(double *elapsed, double *cpu, double *server_cpu) {
   loading = true;
   for (Conn *c = conns; c < conns + opt.conns; c++)
     if (!publishes(c)) {
@@ -445,10 +461,11 @@ static void measure(double *elapsed, double *cpu) {
   run(opt.warmup, NULL);
   received = sent = 0;
   measuring = true;
-  double start = now(), cpu_start = cpu_seconds();
+  double start = now(), cpu_start = cpu_seconds(), server_start = server_cpu_seconds();
   run(opt.seconds, NULL);
   *elapsed = now() - start;
   *cpu = (cpu_seconds() - cpu_start) / *elapsed;
+  *server_cpu = (server_cpu_seconds() - server_start) / *elapsed;
   if (!received) die("no frame came back in %.1f s", *elapsed);
 }
 
@@ -469,6 +486,7 @@ static void usage(FILE *to) {
         "options\n"
         "  -h HOST        a loopback address (127.0.0.1)\n"
         "  -p PORT        the server's port; needed\n"
+        "  -P PID         the server's process, to report how much of a core it used\n"
         "  -u PATH        path and query of the handshake (/primus)\n"
         "  -c CONNS       number of connections (50)\n"
         "  -k HANDSHAKES  how many of them are being opened at a time (64)\n"
@@ -482,7 +500,8 @@ static void usage(FILE *to) {
         "  -s N           frames to ignore on each connection before load starts (0)\n"
         "\n"
         "Latencies are from sending a frame to its return on the same connection; for connect, from connect() to\n"
-        "the complete response.  `cpu` is the share of one core that wsload itself used: near 1, it was the limit.\n",
+        "the complete response.  `cpu` is the share of one core that wsload itself used, `server_cpu` the server's,\n"
+        "both of the time measured. Near 1, that process was the limit.\n",
         to);
 }
 
@@ -495,9 +514,10 @@ static double number(const char *text, char option, double least) {
 
 static void parse(int argc, char **argv) {
   int o;
-  while ((o = getopt(argc, argv, "h:p:u:c:k:d:b:t:w:i:m:g:s:")) != -1) switch (o) {
+  while ((o = getopt(argc, argv, "h:p:P:u:c:k:d:b:t:w:i:m:g:s:")) != -1) switch (o) {
       case 'h': opt.host = optarg; break;
       case 'p': opt.port = (int)number(optarg, 'p', 1); break;
+      case 'P': opt.pid = (int)number(optarg, 'P', 1); break;
       case 'u': opt.path = optarg; break;
       case 'c': opt.conns = (int)number(optarg, 'c', 1); break;
       case 'k': opt.handshakes = (int)number(optarg, 'k', 1); break;
@@ -547,15 +567,18 @@ int main(int argc, char **argv) {
   listeners = epoll_create1(EPOLL_CLOEXEC);
   if (poller < 0 || listeners < 0) die("epoll_create1: %s", strerror(errno));
 
-  double start = now();
+  double start = now(), cpu_start = cpu_seconds(), server_start = server_cpu_seconds();
   open_all();
-  double connect_s = now() - start, elapsed = 0, cpu = 0;
-  if (opt.mode != IDLE && opt.mode != CONNECT) measure(&elapsed, &cpu);
+  double connect_s = now() - start, elapsed = connect_s;
+  double cpu = (cpu_seconds() - cpu_start) / elapsed, server_cpu = (server_cpu_seconds() - server_start) / elapsed;
+  bool loads = opt.mode != IDLE && opt.mode != CONNECT;
+  if (loads) measure(&elapsed, &cpu, &server_cpu);
   printf("{\"mode\":\"%s\",\"conns\":%d,\"connect_s\":%.4f,\"connects_per_s\":%.0f", MODES[opt.mode], opt.conns, connect_s,
          opt.conns / connect_s);
-  if (elapsed > 0)
-    printf(",\"depth\":%d,\"payload_bytes\":%zu,\"seconds\":%.3f,\"frames_per_s\":%.0f,\"sent_per_s\":%.0f,\"cpu\":%.3f", opt.depth,
-           payload_len, elapsed, (double)received / elapsed, (double)sent / elapsed, cpu);
+  printf(",\"seconds\":%.3f,\"cpu\":%.3f,\"server_cpu\":%.3f", elapsed, cpu, server_cpu);
+  if (loads)
+    printf(",\"depth\":%d,\"payload_bytes\":%zu,\"frames_per_s\":%.0f,\"sent_per_s\":%.0f", opt.depth, payload_len,
+           (double)received / elapsed, (double)sent / elapsed);
   if (opt.mode != IDLE) print_latency();
   printf("}\n");
   if (opt.mode == IDLE) {

@@ -67,6 +67,7 @@ describe('starting', () => {
     world.clock.advance(60000);
     assert.deepStrictEqual(events, ['end']);
     assert.strictEqual(world.sockets.length, 0);
+    assert.deepStrictEqual([client.writable, client.readable], [false, false]);
   });
 
   test('before anything happened', () => {

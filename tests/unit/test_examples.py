@@ -194,6 +194,7 @@ def message_with(key: str, client: Client) -> dict[str, object]:
 def test_latency() -> None:
     with script("latency.py") as example:
         with example.connect() as client:
+            example.wait_for("open")  # its listeners are in place
             client.send_message("primus::ping::1400000000000")
             assert client.recv_message() == "primus::pong::1400000000000"
             example.wait_for("is alive")

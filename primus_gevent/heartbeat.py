@@ -1,8 +1,8 @@
 """One greenlet that watches over the silence of all sparks, instead of a timer for each.
 
 Primus 2 to 6 clients ping by themselves; 7 and 8 wait for the server's ping. Nobody has to configure which:
-a spark that has sent no ping by ``ping_interval`` is of the newer kind and is pinged from then on, and one that
-has sent a ping is never pinged.
+a spark that has sent no ping by ``ping_interval`` is of the newer kind and is pinged from then on, and one
+that has sent a ping is never pinged.
 """
 
 from __future__ import annotations
@@ -63,7 +63,9 @@ class Sweep:
 
     def _look(self, spark: Any, now: float, now_ms: int) -> None:
         connection = spark.socket
-        if connection.active or connection.paused:  # paused: it is we who do not listen
+        # Paused: it is we who do not listen. A peer that left meanwhile gets no new lease, though: what it
+        # sent is still to be read, but not for ever.
+        if connection.active or (connection.paused and not connection.peer_left()):
             connection.active = False
             spark.seen_at = now
         elif self._timeout and now - spark.seen_at > self._timeout:

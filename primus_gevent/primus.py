@@ -292,6 +292,7 @@ class Primus(Emitter):
             if listener.required >= 2:
                 # The later ones wait for its `next` (specification, "Intercepting the `connection` events").
                 gevent.spawn_raw(self._listen, listener, spark, self._next(spark, listeners, i + 1))
+                gevent.get_hub().loop.run_callback(spark.announced)
                 return
             gevent.spawn_raw(self._listen, listener, spark)
         gevent.get_hub().loop.run_callback(spark.ready)

@@ -2,7 +2,7 @@
 
 Two floors meet here. `receive` and `closed` are called by the transport in the hub; they only file messages
 and wake whoever waits. Everything of the user's (listeners, parsers) runs in a greenlet: in the one that
-calls `read`, or, with ``data`` listeners, in a dispatch greenlet that is lent to the spark while it has messages.
+calls `read`, or, with ``data`` listeners, in one that is lent to the spark while it has messages.
 
 Knows nothing of sockets, frames or WSGI.
 """
@@ -91,6 +91,7 @@ class Spark(Emitter):
     __slots__ = (
         "__dict__",
         "__weakref__",
+        "_announced",
         "_dispatching",
         "_ended",
         "_flowing",
@@ -125,6 +126,7 @@ class Spark(Emitter):
         self.clean = True
         self._record = record
         self._state = self.OPEN
+        self._announced = False  # true once those that wait for no other one have started
         self._ready = False  # true once every `connection` listener has started
         self._flowing = False  # true with `data` listeners
         self._dispatching = False
@@ -479,15 +481,27 @@ class Spark(Emitter):
         if self._waiter is not None:
             # Not from here: `end` may be called by any greenlet, and must not switch away from it.
             get_hub().loop.run_callback(self._wake, _CLOSED)
-        if not self._dispatching:
+        if self._announced and not self._dispatching:
             self._dispatching = True
             self.primus.run(self._dispatch)
 
     # -- event style: listeners run in a dispatch greenlet, one at a time, in order
 
+    def announced(self) -> None:
+        """The first `connection` listeners have started: whoever wants the end has seen the beginning.
+
+        Those that another listener's ``next`` holds back are not waited for. Called in the hub.
+        """
+        self._announced = True
+        if self._state != self.OPEN and not self._dispatching:
+            self._dispatching = True
+            self.primus.run(self._dispatch)
+
     def ready(self) -> None:
         """Every `connection` listener has started: messages may flow now. Called in the hub."""
         self._ready = True
+        if not self._announced:
+            self.announced()
         self._start_flow()
 
     def _start_flow(self) -> None:

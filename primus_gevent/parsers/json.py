@@ -70,7 +70,10 @@ def encoder(data: Any) -> str:
 
 
 def decoder(raw: str | bytes) -> Any:
-    """Decode one message; raises ValueError (simplejson's JSONDecodeError) or RecursionError."""
+    """Decode one text message; raises ValueError (simplejson's JSONDecodeError) or RecursionError.
+
+    Bytes (a binary frame) are nobody's JSON: they pass as they are, as in the original.
+    """
     if isinstance(raw, str):
         try:
             value, end = _scan(raw, 0)
@@ -79,4 +82,4 @@ def decoder(raw: str | bytes) -> Any:
         except (StopIteration, ValueError):
             pass  # white space in front, or an error: `decode` tells which
         return _decode(raw)
-    return _decode(str(raw, "utf-8"))
+    return raw

@@ -66,6 +66,9 @@ class Connection(Protocol):
     def resume(self) -> None:
         """Read again."""
 
+    def peer_left(self) -> bool:
+        """Whether the peer has hung up, as far as can be told without reading."""
+
     def close(self, code: int = 1000, reason: str = "") -> None:
         """Say goodbye after what is queued; codes are those of RFC 6455, section 7.4. Never blocks."""
 

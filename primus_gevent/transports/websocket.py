@@ -35,6 +35,8 @@ __all__ = ["WebSocketLimits", "WebSocketTransport"]
 logger = logging.getLogger("primus_gevent")
 
 READ_BYTES = 65536
+TCP_INFO = getattr(stdlib_socket, "TCP_INFO", None)  # Linux; elsewhere the end waits until it is read
+TCP_ESTABLISHED = 1
 LINGER_SECONDS = 1.0
 LINGER_BYTES = 1 << 20
 
@@ -163,7 +165,7 @@ class WebSocketTransport:
                 # In CLOSING nobody waits any more for what the peer said before it read our Close frame.
                 if events and state == OPEN:
                     self._receiver.receive(events)  # type: ignore[union-attr, arg-type]
-        except Exception:  # noqa: BLE001
+        except Exception:
             # A bug of ours: this connection is lost, the others and the loop are not.
             logger.exception("reading from %r failed", self)
             self.abort()
@@ -361,6 +363,16 @@ class WebSocketTransport:
             self.paused = False
             if self._state != GONE:
                 self._reader.start(self._on_readable)
+
+    def peer_left(self) -> bool:
+        """Whether the kernel has seen the peer's FIN or RST: what a paused connection does not read."""
+        if TCP_INFO is None or self._state == GONE:
+            return self._state == GONE
+        try:
+            state: int = self._sock.getsockopt(stdlib_socket.IPPROTO_TCP, TCP_INFO, 1)[0]
+        except OSError:
+            return False  # a unix socket
+        return state != TCP_ESTABLISHED
 
     # -- the end
 

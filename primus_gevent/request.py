@@ -7,6 +7,7 @@ into one string; headers, query and `Request` are made when somebody asks for th
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Mapping, Sequence
 from io import BytesIO
 from typing import Any, NamedTuple
@@ -42,6 +43,11 @@ _KEPT = (
     "wsgi.url_scheme",
 )
 _SERVERS = ("wsgi.", "gunicorn.", "werkzeug.", "SERVER_", "GATEWAY_", "RAW_URI", "REQUEST_URI", "CONTENT_")
+_PATHS = ("SCRIPT_NAME", "PATH_INFO")
+
+_FOLD = re.compile(r"[\r\n]+[ \t]*")
+
+MAX_QUERY_FIELDS = 1000  # as in Node, which ignores what comes after them
 
 
 class Address(NamedTuple):
@@ -64,7 +70,9 @@ class Request(WerkzeugRequest):
 def parse_query(text: str) -> dict[str, Any]:
     """Parse a query string as Node does: a name that occurs twice has a list of its values."""
     query: dict[str, Any] = {}
-    for name, value in parse_qsl(text, keep_blank_values=True, max_num_fields=1000):
+    if text.count("&") >= MAX_QUERY_FIELDS:
+        text = "&".join(text.split("&", MAX_QUERY_FIELDS)[:MAX_QUERY_FIELDS])
+    for name, value in parse_qsl(text, keep_blank_values=True):
         if name not in query:
             query[name] = value
         elif isinstance(query[name], list):
@@ -130,9 +138,21 @@ def _port(value: Any) -> int:
 def _within(ip: str, networks: Sequence[str]) -> bool:
     try:
         address = ipaddress.ip_address(ip)
+        # What a server that listens on IPv6 as well calls an IPv4 client.
+        address = getattr(address, "ipv4_mapped", None) or address
         return any(address in ipaddress.ip_network(network, strict=False) for network in networks)
     except ValueError:
         return False
+
+
+def _one_line(key: str, value: Any) -> str:
+    """Keep a value from looking like two: the client decides on what stands in its path and headers."""
+    text = str(value)
+    if key in _PATHS:  # decoded by the server, so %0A has become a line end
+        return text.replace("%", "%25").replace("\n", "%0A")
+    if "\n" in text:  # pywsgi hands out a folded header as it came; RFC 9112, 5.2 wants a space
+        return _FOLD.sub(" ", text)
+    return text
 
 
 class RequestRecord:
@@ -141,15 +161,14 @@ class RequestRecord:
     __slots__ = ("_added", "_folded")
 
     def __init__(self, environ: Mapping[str, Any]) -> None:
-        lines = [str(environ.get(key, "")) for key in _KEPT]
+        lines = [_one_line(key, environ.get(key) or "") for key in _KEPT]
         added = None
         for key, value in environ.items():
             if key.startswith("HTTP_"):
-                lines.append(f"{key}:{value}")
+                lines.append(f"{key}:{_one_line(key, value)}")
             elif key not in _KEPT and not key.startswith(_SERVERS):
                 added = added or {}
                 added[key] = value
-        # A header value cannot contain a line end: the server would have refused it.
         self._folded = "\n".join(lines)
         self._added: dict[str, Any] | None = added
 
@@ -157,6 +176,8 @@ class RequestRecord:
         """A new WSGI environ with what was kept, and an empty body."""
         lines = self._folded.split("\n")
         environ: dict[str, Any] = dict(zip(_KEPT, lines, strict=False))
+        for key in _PATHS:
+            environ[key] = environ[key].replace("%0A", "\n").replace("%25", "%")
         for line in lines[len(_KEPT) :]:
             key, _, value = line.partition(":")
             environ[key] = value

@@ -7,6 +7,7 @@ an option that is silently ignored is a bug that nobody finds.
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -184,7 +185,8 @@ def _origins(name: str, value: Any) -> Any:
         value = value.replace(",", " ").split()
     if not isinstance(value, Sequence) or not value or not all(isinstance(v, str) for v in value):
         raise OptionError(f"option {name!r} is '*', 'self', a list of origins or a function", name)
-    return "*" if "*" in value else tuple(v.lower() for v in value)
+    # Browsers send an origin in lower case and without a path.
+    return "*" if "*" in value else tuple(v.lower().rstrip("/") for v in value)
 
 
 def _mapping(name: str, value: Any) -> Mapping[str, Any]:
@@ -213,6 +215,16 @@ def _texts(name: str, value: Any) -> tuple[str, ...]:
     return tuple(value)
 
 
+def _networks(name: str, value: Any) -> tuple[str, ...]:
+    networks = _texts(name, value)
+    for network in networks:
+        try:
+            ipaddress.ip_network(network, strict=False)
+        except ValueError as error:
+            raise OptionError(f"option {name!r} is a list of addresses and networks: {error}", name) from None
+    return networks
+
+
 def _parser(name: str, value: Any) -> Any:
     if isinstance(value, str):
         return _text(name, value).lower()
@@ -232,7 +244,7 @@ _CHECKS: dict[str, Check] = {
     "max_length": _at_least(1),
     "compression": _compression,
     "id_generator": _optional(_function),
-    "trusted_proxies": _optional(_texts),
+    "trusted_proxies": _optional(_networks),
     "transport": _mapping,
     "max_connections": _optional(_at_least(1)),
     "max_fragments": _at_least(1),

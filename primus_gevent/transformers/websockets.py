@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import zlib
 from collections.abc import Iterable
 from typing import Any
 
@@ -108,8 +109,12 @@ def _compression(option: Any) -> bool | DeflateOptions:
     if isinstance(option, bool):
         return option
     try:
-        return DeflateOptions(**option)
-    except TypeError as error:
+        deflate = DeflateOptions(**option)
+        zlib.compressobj(deflate.level, memLevel=deflate.mem_level)  # it knows best what it takes
+        if deflate.threshold < 0:
+            raise ValueError("threshold is below 0")
+    except (TypeError, ValueError) as error:
         raise OptionError(
             f"option 'compression' takes level, mem_level and threshold: {error}", "compression"
         ) from None
+    return deflate

@@ -136,11 +136,16 @@ class TLSSocket:
         sock.settimeout(0)
         self._sock = sock
         self._closes = closes
+        self._ended = False
         # the _ssl._SSLSocket; its socket is in non-blocking mode, as all of gevent's are
         self._session: Any = sock._sslobj
         self.send: Callable[[Any], int] = self._session.write
 
     def recv(self, size: int) -> bytes:
+        """Decrypted bytes; after `shutdown` of our side undecrypted ones, fit for being thrown away."""
+        if self._ended:
+            raw: bytes = self._sock._sock.recv(size)
+            return raw
         try:
             data: bytes = self._session.read(size)
         except ssl.SSLEOFError:
@@ -149,17 +154,17 @@ class TLSSocket:
 
     def pending(self) -> int:
         """Bytes that are decrypted already, and for which the descriptor will not become readable."""
-        count: int = self._session.pending()
+        count: int = 0 if self._ended else self._session.pending()
         return count
 
     def shutdown(self, how: int) -> None:
         if how != stdlib_socket.SHUT_RD:
-            # Sends close_notify; what it raises concerns only the peer's answer to it, which nobody waits
-            # for.
+            # Sends close_notify. Then it looks for the peer's, and takes offence if there is anything else;
+            # so what it raises is of no interest, but the session cannot be relied on any more.
+            self._ended = True
             with suppress(OSError, ValueError):
                 self._session.shutdown()
-        # past SSLSocket.shutdown, which would drop the session that `recv` still needs
-        gevent.socket.socket.shutdown(self._sock, how)
+        self._sock.shutdown(how)
 
     def fileno(self) -> int:
         fd: int = self._sock.fileno()

@@ -15,7 +15,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.contract)
 
 
-@pytest.fixture(scope="session", params=HOSTS)
+ENDINGS = "test_endings"  # the module whose tests run on every host, and not only on the main ones
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "shared_server" in metafunc.fixturenames:
+        everywhere = metafunc.module.__name__.endswith(ENDINGS)
+        names = [name for name, kind in HOSTS.items() if everywhere or not kind.variant]
+        metafunc.parametrize("shared_server", names, indirect=True, scope="session")
+
+
+@pytest.fixture(scope="session")
 def shared_server(request: pytest.FixtureRequest) -> Iterator[Server]:
     # The one option that differs from its default (5 s) is what two tests of each host wait for.
     with serve(request.param, close_timeout=0.7) as server:

@@ -8,7 +8,6 @@ receives.
 from __future__ import annotations
 
 import base64
-import contextlib
 import hashlib
 import json
 import os
@@ -113,6 +112,13 @@ class Client:
         self.sock.settimeout(SECONDS)
         if self.receive_buffer is not None:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, self.receive_buffer)
+        try:
+            self.connect(family)
+        except BaseException:
+            self.sock.close()
+            raise
+
+    def connect(self, family: socket.AddressFamily) -> None:
         self.sock.connect(self.address)
         if family == socket.AF_INET:
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -141,8 +147,8 @@ class Client:
         self.sock.settimeout(left)
         try:
             data = self.sock.recv(65536)
-        except (ssl.SSLEOFError, ssl.SSLZeroReturnError):
-            data = b""
+        except ssl.SSLError:
+            data = b""  # an end without close_notify, or the alert with which the server answers such an end
         finally:
             self.sock.settimeout(SECONDS)
         if not data:
@@ -306,13 +312,8 @@ class Client:
 
     def fin(self) -> None:
         """No more from us; what the server sends can still be read."""
-        if isinstance(self.sock, ssl.SSLSocket):
-            # close_notify, without waiting for the server's; SSLSocket.shutdown would send none, and forget
-            # the session, so that ciphertext is read from then on
-            self.sock.setblocking(False)
-            with contextlib.suppress(ssl.SSLWantReadError):
-                self.sock._sslobj.shutdown()  # type: ignore[attr-defined]
-            self.sock.settimeout(SECONDS)
+        # With TLS without a close_notify, as most clients leave; and past SSLSocket.shutdown, which would
+        # forget the session, so that ciphertext is read from then on.
         socket.socket.shutdown(self.sock, socket.SHUT_WR)
 
     def reset(self) -> None:

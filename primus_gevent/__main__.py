@@ -59,9 +59,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     # Printed by the event loop, and so when the signals are handled: whoever reads it may stop us at once.
     announcement = gevent.spawn(print, f"Demo: {address(primus)}  (Ctrl-C stops it)", flush=True)
+    # A second Ctrl-C does not wait for the goodbyes. It is no error that gevent has to print.
+    hub = gevent.get_hub()
+    hub.NOT_ERROR = (*hub.NOT_ERROR, KeyboardInterrupt)
     try:
         primus.serve_forever()
-    except KeyboardInterrupt:  # a second Ctrl-C: not even the goodbyes are waited for
+    except KeyboardInterrupt:
         return 130
     finally:
         announcement.kill()

@@ -1,4 +1,4 @@
-"""The Autobahn test suite over the codec alone; a case that fails needs its sentence in `EXCEPTIONS`."""
+"""The Autobahn test suite over whole servers; a case that fails needs its sentence in `EXCEPTIONS`."""
 
 from __future__ import annotations
 
@@ -9,13 +9,31 @@ import pytest
 
 from tests.conformance import autobahn
 from tests.conformance.codec_server import codec_server
+from tests.support.hosts import serve
+
+# No skip where Python 2.7 is missing: a run without this suite must not look like a pass.
 
 
 @pytest.mark.conformance
 @pytest.mark.slow
 @pytest.mark.timeout(autobahn.RUN_SECONDS + 300)
+@pytest.mark.parametrize("host", ["pywsgi", "gunicorn"])
+def test_a_server_passes_every_case(host: str, tmp_path: Path) -> None:
+    with serve(
+        host,
+        factory="tests.conformance.echo_app:create",
+        compression=True,
+        max_length=autobahn.MAX_LENGTH,
+        max_fragments=autobahn.MAX_FRAGMENTS,
+    ) as server:
+        verdicts = autobahn.run(f"ws://127.0.0.1:{server.port}/primus", tmp_path)
+    assert autobahn.judge(verdicts) == []
+
+
+@pytest.mark.conformance
+@pytest.mark.soak
+@pytest.mark.timeout(autobahn.RUN_SECONDS + 300)
 def test_the_codec_passes_every_case(tmp_path: Path) -> None:
-    # No skip where Python 2.7 is missing: a run without this suite must not look like a pass.
     with codec_server() as url:
         verdicts = autobahn.run(url, tmp_path)
     assert autobahn.judge(verdicts) == []

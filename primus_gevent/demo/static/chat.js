@@ -315,12 +315,14 @@ function showLatency(ms) {
 
 // A line for each run of samples, and the area below it.
 function draw() {
-  const top = 1.15 * Math.max(1, ...samples);
+  // A single slow answer is cut off at the top, or all the others would be a flat line.
+  const sorted = samples.filter((ms) => ms !== null).sort((a, b) => a - b);
+  const top = Math.min(1.15 * Math.max(0, ...sorted), 4 * (sorted[sorted.length >> 1] || 0)) || 1;
   const runs = [[]];
   samples.forEach((ms, i) => {
     const x = (SAMPLES - samples.length + i) * (120 / (SAMPLES - 1));
     if (ms === null) runs.push([]);
-    else runs[runs.length - 1].push(x.toFixed(1) + ' ' + (33 - (ms / top) * 32).toFixed(1));
+    else runs[runs.length - 1].push(x.toFixed(1) + ' ' + (33 - Math.min(ms / top, 1) * 32).toFixed(1));
   });
   const lines = runs.filter((run) => run.length).map((run) => {
     const [begin, end] = [run[0], run[run.length - 1]].map((point) => point.split(' ')[0]);

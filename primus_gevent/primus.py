@@ -17,7 +17,7 @@ from gevent.event import Event
 from greenlet import GreenletExit
 
 from . import parsers, transformers
-from .dispatchers import Dispatchers
+from .dispatchers import FAILURES, Dispatchers
 from .errors import ConnectionClosed, OptionError, ParserError
 from .events import SERVER_EVENTS, Emitter, Listener, is_reserved
 from .heartbeat import Sweep
@@ -261,11 +261,27 @@ class Primus(Emitter):
 
     def make_spark(self, connection: Connection, record: RequestRecord) -> AnySpark:
         """A new spark over ``connection``; the transformer binds the two and then calls `connect`."""
+        spark = self.Spark(self, connection, self._new_id(), record, time.monotonic())
         self._open_sockets += 1
-        make_id = self.options.id_generator
-        return self.Spark(
-            self, connection, make_id() if make_id else secrets.token_urlsafe(16), record, time.monotonic()
-        )
+        return spark
+
+    def _new_id(self) -> str:
+        """An id that no open spark has. What the application's generator gets wrong must not cost the client
+        its connection, nor another spark its place."""
+        if self.options.id_generator is not None:
+            try:
+                made: Any = self.options.id_generator()
+            except FAILURES:
+                logger.exception("id_generator failed; a random id stands in")
+            else:
+                if isinstance(made, str) and made and made not in self._sparks:
+                    return made
+                logger.error(
+                    "id_generator returned %r, which %s; a random id stands in",
+                    made,
+                    "an open spark has" if isinstance(made, str) and made else "is no text",
+                )
+        return secrets.token_urlsafe(16)
 
     def connect(self, spark: AnySpark, *, here: bool = False) -> None:
         """Announce a new spark to the ``connection`` listeners.
@@ -279,16 +295,21 @@ class Primus(Emitter):
         self.connected += 1
         self._sweep.start()
         logger.debug("%r connected", spark)
+        if self._state != "open":  # since the handshake was let in; its answer may have had to wait
+            spark.end(reconnect=True)
         listeners = self._registered("connection")
         if here and len(listeners) == 1 and listeners[0].required < 2:
             gevent.get_hub().loop.run_callback(spark.ready)
-            self._listen(listeners[0], spark)
+            if self._take_once("connection", listeners[0]):
+                self._listen(listeners[0], spark)
         else:
             self._start_listeners(spark, listeners, 0)
 
     def _start_listeners(self, spark: AnySpark, listeners: tuple[Listener, ...], index: int) -> None:
         for i in range(index, len(listeners)):
             listener = listeners[i]
+            if not self._take_once("connection", listener):
+                continue
             if listener.required >= 2:
                 # The later ones wait for its `next` (specification, "Intercepting the `connection` events").
                 gevent.spawn_raw(self._listen, listener, spark, self._next(spark, listeners, i + 1))
@@ -313,20 +334,21 @@ class Primus(Emitter):
         return proceed
 
     def _listen(self, listener: Listener, spark: AnySpark, *args: Any) -> None:
-        if listener.once:
-            self._discard("connection", listener)
         try:
             listener(spark, *args)
-        except ConnectionClosed:
-            pass  # `while True: spark.read()` ends like this
+        except ConnectionClosed as error:
+            # `while True: spark.read()` ends like this, but the one that ended may be another spark.
+            if spark.writable:
+                spark.fail(error)
         except GreenletExit:
             spark.end(reconnect=True)  # the host stops
-        except Exception as error:  # noqa: BLE001
+        except FAILURES as error:
             spark.fail(error)
 
     def forget(self, spark: AnySpark) -> None:
         """A spark has ended; see `spark.Owner`."""
-        if self._sparks.pop(spark.id, None) is not None:
+        if self._sparks.get(spark.id) is spark:
+            del self._sparks[spark.id]
             self.connected -= 1
 
     def gone(self) -> None:
@@ -370,8 +392,16 @@ class Primus(Emitter):
                 self._discard(event, listener)
             try:
                 listener(*args)
-            except Exception:
+            except FAILURES:
                 logger.exception("a %s listener failed", event)
+
+    def _take_once(self, event: str, listener: Listener) -> bool:
+        """Whether ``listener`` is to be called: a `once` listener by the first who asks, and then no more."""
+        if not listener.once:
+            return True
+        waiting = listener in self._registered(event)
+        self._discard(event, listener)
+        return waiting
 
     def _announce(self) -> None:
         """Emit ``initialised`` once, when a request or `listen` shows that listeners are in place."""
@@ -530,6 +560,7 @@ class Primus(Emitter):
         if close and self.server is not None:
             self.server.stop(timeout=1)
         self.remove_all_listeners()
+        self._dispatchers.stop()
 
     end = destroy
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from gevent import get_hub
 from greenlet import getcurrent
 
+from .dispatchers import FAILURES
 from .errors import ConcurrencyError, ConnectionClosed, ParserError, PrimusError, ReadTimeout
 from .events import SPARK_EVENTS, Emitter, Listener, is_reserved
 
@@ -388,7 +389,15 @@ class Spark(Emitter):
             # A peer that asks and never reads the answers: the next one will do.
             self.primus.dropped("heartbeats")
             return
-        self.socket.send(self.primus.encode(message))
+        self._send_own(message)
+
+    def _send_own(self, message: str) -> None:
+        try:
+            self.socket.send(self.primus.encode(message))
+        except Exception as error:  # noqa: BLE001
+            # Not every parser can carry such a text. This may be the hub: the listeners hear of it elsewhere.
+            failure = ParserError(f"Failed to encode {message[:32]!r}: {error}", message)
+            self.primus.run(self._fail, failure, error)
 
     def _note(self, event: str, *args: Any) -> None:
         """Emit an event from the hub, if anybody listens."""
@@ -436,7 +445,7 @@ class Spark(Emitter):
         if data is not NOTHING:
             self.write(data)
         if not reconnect:
-            self.socket.send(self.primus.encode(SERVER_CLOSE))
+            self._send_own(SERVER_CLOSE)
         # 1012 is "service restart": come back (IANA's registry of RFC 6455 close codes).
         return self.hang_up(1012 if reconnect else 1000)
 
@@ -510,11 +519,10 @@ class Spark(Emitter):
             self.primus.run(self._dispatch)
 
     def _add(self, event: str, function: Callable[..., Any], once: bool) -> None:
+        if event == "data" and self._waiter is not None:
+            raise ConcurrencyError("a greenlet waits in read() of this spark; it gets the messages")
         super()._add(event, function, once)
         if event == "data":
-            if self._waiter is not None:
-                super().off(event, function)
-                raise ConcurrencyError("a greenlet waits in read() of this spark; it gets the messages")
             self._flowing = True
             get_hub().loop.run_callback(self._start_flow)
 
@@ -531,17 +539,19 @@ class Spark(Emitter):
 
     def _dispatch(self) -> None:
         """Emit what waits; after the last message of a spark that has ended, its end. Never raises."""
-        while self._inbox and self._flowing:
-            raw = self._take()
-            message = self._decode(raw)
-            if message is not _DROPPED:
-                self._emit_data(message, raw)
-        if self._state != self.OPEN and not self._ended:
-            self._ended = True
-            self._emit_safely("readyStateChange")
-            self.primus.spark_ended(self)
-            self._emit_safely("end")
-        self._dispatching = False
+        try:
+            while self._inbox and self._flowing:
+                raw = self._take()
+                message = self._decode(raw)
+                if message is not _DROPPED:
+                    self._emit_data(message, raw)
+            if self._state != self.OPEN and not self._ended:
+                self._ended = True
+                self._emit_safely("readyStateChange")
+                self.primus.spark_ended(self)
+                self._emit_safely("end")
+        finally:
+            self._dispatching = False
 
     def _emit_data(self, message: Any, raw: Raw) -> None:
         for listener in self._registered("data"):
@@ -550,7 +560,7 @@ class Spark(Emitter):
                 self._flowing = bool(self._registered("data"))
             try:
                 listener(message, raw)
-            except Exception as error:  # noqa: BLE001
+            except FAILURES as error:
                 self._fail(error)
 
     def _emit_safely(self, event: str, *args: Any) -> None:
@@ -562,7 +572,7 @@ class Spark(Emitter):
     def _call(self, event: str, listener: Listener, *args: Any) -> None:
         try:
             listener(*args)
-        except Exception as error:  # noqa: BLE001
+        except FAILURES as error:
             self.primus.report(self, event, error)
 
     def _fail(self, error: BaseException, cause: BaseException | None = None) -> None:

@@ -28,7 +28,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 @pytest.fixture(scope="session")
 def shared_server(request: pytest.FixtureRequest) -> Iterator[Server]:
     # The one option that differs from its default (5 s) is what two tests of each host wait for.
-    with serve(request.param, close_timeout=0.7) as server:
+    with serve(request.param, close_timeout=0.4) as server:
         # what a process imports, caches and connects on first use belongs to the baseline
         with server.spark() as client:
             client.send_message("warm up")

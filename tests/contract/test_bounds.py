@@ -13,18 +13,18 @@ MIB = 1 << 20
 HIGH_MARK = 1 * MIB  # of the write buffer and of the inbox, by default
 BLOCK = 16384  # bytes of a message of the service `pour`
 
-SOME = ["own", "own-tls", "gunicorn", "gunicorn-pywsgi", "gevent-websocket"]
+SOME = ["own", "own-tls", "gunicorn", "gevent-websocket"]  # the timers are the same code everywhere
 
 
 def steady(server: Server, counter: str) -> int:
-    """Wait until a counter of the server has moved and then stands still for half a second."""
+    """Wait until a counter of the server has moved and then stands still."""
     seen = [-1, 0.0]
 
     def still() -> bool:
         value = server.state()["counts"].get(counter, 0)
         if value != seen[0]:
             seen[:] = [value, time.monotonic()]
-        return value > 0 and time.monotonic() - seen[1] > 0.5
+        return value > 0 and time.monotonic() - seen[1] > 0.3
 
     wait_until(still, 10, lambda: f"{counter} is at {seen[0]} and moves on")
     return int(seen[0])
@@ -83,7 +83,7 @@ def test_client_waits_for_a_slow_handler(server: Server) -> None:
         before = server.state()["rss"]
         block = text("z" * BLOCK)
         sent = 0
-        client.sock.settimeout(1.0)
+        client.sock.settimeout(0.5)
         try:
             while sent < 4000:
                 client.send(block)

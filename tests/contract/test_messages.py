@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import pathlib
 import time
 
 import pytest
 
-from tests.support.client import BINARY, CONTINUATION, PING, PONG, TEXT, close, frame, text
-from tests.support.hosts import Server
+from tests.support.client import BINARY, CONTINUATION, PING, PONG, TEXT, Client, close, frame, text
+from tests.support.hosts import Server, serve, wait_until
 
 
 @pytest.mark.parametrize("service", ["echo", "listen"])
@@ -104,6 +106,21 @@ def test_what_a_handler_knows(server: Server) -> None:
         client.send(text("primus::id::"))
         assert client.recv_message() == f"primus::id::{known['id']}"
         client.close_properly()
+
+
+@pytest.mark.parametrize("host", ["gunicorn", "gunicorn-pywsgi"])
+def test_unix_socket(host: str, tmp_path: pathlib.Path) -> None:
+    """Behind a proxy on the same machine there is no address."""
+    path = str(tmp_path / "socket")
+    with serve(host, arguments=["--bind", f"unix:{path}"]):
+        wait_until(lambda: os.path.exists(path))
+        with Client(path) as client:
+            client.upgrade("/primus?service=info")
+            known = client.recv_message()
+            assert known["query"] == {"service": "info"}
+            client.send(text("primus::id::"))
+            assert client.recv_message() == f"primus::id::{known['id']}"
+            client.close_properly()
 
 
 def test_ids_differ(server: Server) -> None:

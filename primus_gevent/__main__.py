@@ -33,8 +33,6 @@ Ctrl-C stops it. Its source, to begin from: {source}"""
 # A port of one's own choice is suggested when the wanted one is taken: the next free one of so many.
 NEIGHBOURS = 20
 
-SIGNAL_SECONDS = 0.5  # after which a signal is noticed, at the latest
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the program. Blocks until it is told to stop.
@@ -62,10 +60,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     hub = gevent.get_hub()
     # A second Ctrl-C does not wait for the goodbyes. It is no error that gevent has to print.
     hub.NOT_ERROR = (*hub.NOT_ERROR, KeyboardInterrupt)
-    # A signal that comes after gevent has looked for signals, but before it sleeps, waits for the next event:
-    # on an idle server that may be never.
-    ticks = hub.loop.timer(SIGNAL_SECONDS, SIGNAL_SECONDS)
-    ticks.start(lambda: None)
     # Printed by the event loop, and so when the signals are handled: whoever reads it may stop us at once.
     announcement = gevent.spawn(print, f"Demo: {address(primus)}  (Ctrl-C stops it)", flush=True)
     try:
@@ -74,7 +68,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     finally:
         announcement.kill()
-        ticks.close()
     return 0
 
 

@@ -24,6 +24,7 @@ __all__ = ["DRAIN_SECONDS", "install_signals", "register", "start", "unregister"
 logger = logging.getLogger("primus_gevent")
 
 DRAIN_SECONDS = 10.0
+SIGNAL_SECONDS = 0.5  # after which a signal is noticed, at the latest
 SIGNALS = (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
 
 Drain = Callable[[float], object]
@@ -141,6 +142,10 @@ _run: _Run | None = None
 _handlers: dict[signal.Signals, _Handler] = {}
 
 
+def _look() -> None:
+    """Return to the loop, which then runs the handlers of pending signals."""
+
+
 def register(drain: Drain) -> None:
     """Have `drain(timeout)` called when the process is told to end; it may block, and other drains run beside
     it.
@@ -207,7 +212,13 @@ def install_signals(
             _handlers[signum] = _Handler(signum)
         _handlers[signum].add(installation)
 
+    # A signal between gevent's last look and its sleep wakes nobody: Python's handler runs with the next
+    # event, which on an idle server may be far away (one SIGTERM of thirty was seen to hang).
+    waker = gevent.get_hub().loop.timer(SIGNAL_SECONDS, SIGNAL_SECONDS, ref=False)
+    waker.start(_look)
+
     def uninstall() -> None:
+        waker.close()
         for handler in list(_handlers.values()):
             handler.discard(installation)
 

@@ -44,6 +44,12 @@ _CLOSED: Final = _Nothing()  # what a waiting `read` is woken with when no messa
 _TIMEOUT: Final = _Nothing()
 _DROPPED: Final = _Nothing()
 
+OPEN: Final = 3
+
+# What every message of Primus's own begins with, behind what the parser may put in front of it.
+TEXT_MARK: Final = "primus::"
+BYTES_MARK: Final = b"primus::"
+
 SERVER_CLOSE = "primus::server::close"
 
 
@@ -86,7 +92,7 @@ class Spark(Emitter):
 
     OPENING = 1
     CLOSED = 2
-    OPEN = 3
+    OPEN = OPEN
 
     # An instance dictionary appears only when somebody sets an attribute of their own.
     __slots__ = (
@@ -211,7 +217,9 @@ class Spark(Emitter):
         if self._flowing:
             raise ConcurrencyError("this spark has data listeners: they get its messages, read() does not")
         while True:
-            raw: Any = self._take() if self._inbox else self._wait(timeout)
+            raw: Any = (
+                self._take() if self._inbox else self._park() if timeout is None else self._wait(timeout)
+            )
             message = self._decode(raw)
             if message is not _DROPPED:
                 return message
@@ -255,28 +263,30 @@ class Spark(Emitter):
         primus = self.primus
         return bool(messages <= primus.inbox_messages // 4 and self._inbox_bytes <= primus.inbox_bytes // 4)
 
-    def _wait(self, timeout: float | None) -> Any:
-        if self._waiter is not None:
-            raise ConcurrencyError("another greenlet is already waiting in read() of this spark")
-        if self._state != self.OPEN:
-            raise ConnectionClosed(f"spark {self.id} has ended", clean=self.clean)
-        hub = get_hub()
-        timer = None
-        if timeout is not None:
-            timer = hub.loop.timer(max(timeout, 0))
-            timer.start(self._wake, _TIMEOUT)
-        self._waiter = getcurrent()
+    def _wait(self, timeout: float) -> Any:
+        timer = self.socket.hub.loop.timer(max(timeout, 0))
+        timer.start(self._wake, _TIMEOUT)
         try:
-            raw = hub.switch()
+            raw = self._park()
         finally:
-            self._waiter = None
-            if timer is not None:
-                timer.close()
-        if raw is _CLOSED:
-            raise ConnectionClosed(f"spark {self.id} has ended", clean=self.clean)
+            timer.close()
         if raw is _TIMEOUT:
             raise ReadTimeout(f"no message came within {timeout} s")
         return raw
+
+    def _park(self) -> Any:
+        if self._waiter is not None:
+            raise ConcurrencyError("another greenlet is already waiting in read() of this spark")
+        if self._state == OPEN:
+            self._waiter = getcurrent()
+            try:
+                raw = self.socket.hub.switch()  # who switches back has cleared _waiter
+            except BaseException:
+                self._waiter = None  # killed, or out of time: nobody waits any more
+                raise
+            if raw is not _CLOSED:
+                return raw
+        raise ConnectionClosed(f"spark {self.id} has ended", clean=self.clean)
 
     def _wake(self, value: Any) -> None:
         """Switch to who waits in `read`, if anybody still does. Called in the hub."""
@@ -291,7 +301,7 @@ class Spark(Emitter):
         except Exception as error:  # noqa: BLE001
             self._fail(ParserError(f"Failed to decode incoming data: {error}", raw), error)
             return _DROPPED
-        if type(message) is str and message.startswith("primus::") and self._is_protocol(message):
+        if type(message) is str and message[:8] == "primus::" and self._is_protocol(message):
             return _DROPPED
         return message
 
@@ -302,7 +312,7 @@ class Spark(Emitter):
         waiter = self._waiter
         if waiter is not None and len(messages) == 1:
             raw = messages[0]
-            if self._answered(raw):
+            if (TEXT_MARK if type(raw) is str else BYTES_MARK) in raw[:32] and self._answered(raw):  # type: ignore[operator]
                 return
             # Straight into the greenlet that waits: this returns when it parks again.
             self._waiter = None
@@ -316,7 +326,7 @@ class Spark(Emitter):
             inbox = self._inbox = deque()
         size = 0
         for raw in messages:
-            if self._answered(raw):
+            if (TEXT_MARK if type(raw) is str else BYTES_MARK) in raw[:32] and self._answered(raw):  # type: ignore[operator]
                 continue
             inbox.append(raw)
             size += len(raw)
@@ -354,9 +364,10 @@ class Spark(Emitter):
     # -- protocol messages (specification, "Heartbeats and latency"; Primus 7 and 8 ping from the server)
 
     def _answered(self, raw: Raw) -> bool:
-        """Handle ``raw`` if it is one of Primus's own messages; tells whether it was."""
-        if ("primus::" if isinstance(raw, str) else b"primus::") not in raw[:32]:  # type: ignore[operator]
-            return False
+        """Handle ``raw`` if it is one of Primus's own messages; tells whether it was.
+
+        Asked only for what has the mark near its beginning: decoding is the reader's work.
+        """
         try:
             message = self.primus.decode(raw)
         except Exception:  # noqa: BLE001
@@ -418,7 +429,7 @@ class Spark(Emitter):
             True when it was accepted; False when the spark has ended, or when the message could not be
             encoded, which is an ``error`` event and leaves the spark open.
         """
-        if self._state != self.OPEN:
+        if self._state != OPEN:
             return False
         try:
             payload = self.primus.encode(data)

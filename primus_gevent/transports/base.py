@@ -7,7 +7,7 @@ the hub: they must not block and must not raise.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 __all__ = ["Connection", "Raw", "Receiver"]
 
@@ -32,6 +32,7 @@ class Connection(Protocol):
 
     Attributes:
         name: of the transport, as in ``websocket``.
+        hub: the gevent hub that the connection lives in.
         active: set whenever bytes arrive; whoever watches for silence clears it.
         paused: whether reading was stopped by `pause`.
         full: more bytes wait to be sent than the high mark allows.
@@ -40,6 +41,7 @@ class Connection(Protocol):
     """
 
     name: str
+    hub: Any
     active: bool
     paused: bool
     full: bool

@@ -88,6 +88,7 @@ class WebSocketTransport:
         "close_reason",
         "framing",
         "full",
+        "hub",
         "paused",
     )
 
@@ -113,6 +114,7 @@ class WebSocketTransport:
         self._timer: Any = None
         self._writable: Event | None = None
         self._gone: Event | None = None
+        self.hub = flusher.hub
         self.active = True
         self.paused = False
         self.full = False
@@ -124,9 +126,16 @@ class WebSocketTransport:
         """Begin to read for ``receiver``; ``early`` is what came in the handshake's packets."""
         self._receiver = receiver
         if early:
-            # In the hub like everything else, and before the watcher can fire.
-            self._flusher.loop.run_callback(self._on_data, early)
-        self._reader.start(self._on_readable)
+            self._flusher.loop.run_callback(self._start_with, early)
+        else:
+            self._reader.start(self._on_readable)
+
+    def _start_with(self, early: bytes) -> None:
+        # In the hub like everything else. A busy loop lets watchers fire before it has run all callbacks, so
+        # this one starts only now: what it reads comes after the early bytes.
+        self._on_data(early)
+        if self._state != GONE and not self.paused and not self._reader.active:
+            self._reader.start(self._on_readable)
 
     # -- reading; all of it runs in the hub
 

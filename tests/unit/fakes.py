@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import gevent
+
 from primus_gevent import Primus
 from primus_gevent.request import RequestRecord
 from tests.unit.hub import in_hub, turn
@@ -29,6 +31,7 @@ class FakeConnection:
     name = "fake"
 
     def __init__(self, framing: str | None = "fake") -> None:
+        self.hub = gevent.get_hub()
         self.active = True
         self.paused = False
         self.full = False

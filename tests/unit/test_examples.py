@@ -201,6 +201,7 @@ def test_latency() -> None:
             client.close_properly()
         example.wait_for("said goodbye")
         with example.connect() as client:
+            example.wait_for(r"goodbye\n\S+ open")  # reset earlier, it would never become a spark
             client.reset()
         example.wait_for("was lost")
 

@@ -67,8 +67,6 @@ class Options:
     descriptors that the process may open."""
     max_fragments: int = 1024
     """Fragments of one incoming WebSocket message."""
-    max_control_frames: int = 256
-    """Pongs that may wait for a peer that does not read."""
     inbox_messages: int = 1024
     """Unread messages per spark at which its socket is no longer read."""
     inbox_bytes: int = 1 << 20
@@ -248,7 +246,6 @@ _CHECKS: dict[str, Check] = {
     "transport": _mapping,
     "max_connections": _optional(_at_least(1)),
     "max_fragments": _at_least(1),
-    "max_control_frames": _at_least(1),
     "inbox_messages": _at_least(1),
     "inbox_bytes": _at_least(1),
     "write_buffer": _at_least(1),

@@ -9,6 +9,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -283,13 +284,18 @@ class Primus(Emitter):
                 )
         return secrets.token_urlsafe(16)
 
-    def connect(self, spark: AnySpark, *, here: bool = False) -> None:
+    def connect(self, spark: AnySpark, *, here: bool = False) -> Callable[[], None] | None:
         """Announce a new spark to the ``connection`` listeners.
 
         Each runs in a greenlet of its own, and up to its first blocking call before the next one starts.
 
+        They run when the caller has returned to the hub, or blocks.
+
         Args:
             here: the caller's greenlet has nothing else to do: a single listener may run in it.
+
+        Returns:
+            With ``here``, what the caller has to call, if there is such a listener.
         """
         self._sparks[spark.id] = spark
         self.connected += 1
@@ -301,9 +307,9 @@ class Primus(Emitter):
         if here and len(listeners) == 1 and listeners[0].required < 2:
             gevent.get_hub().loop.run_callback(spark.ready)
             if self._take_once("connection", listeners[0]):
-                self._listen(listeners[0], spark)
-        else:
-            self._start_listeners(spark, listeners, 0)
+                return partial(self._listen, listeners[0], spark)
+        self._start_listeners(spark, listeners, 0)
+        return None
 
     def _start_listeners(self, spark: AnySpark, listeners: tuple[Listener, ...], index: int) -> None:
         for i in range(index, len(listeners)):

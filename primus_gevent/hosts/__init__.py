@@ -7,8 +7,8 @@ server                        `Host.name`         connection
 `gevent.pywsgi.WSGIServer`    pywsgi              detached; attached with TLS
 gunicorn -k gevent            gunicorn            detached; attached with TLS
 gunicorn -k gevent_pywsgi     gunicorn-pywsgi     detached; attached with TLS
-gevent-websocket              gevent-websocket    detached; attached with TLS; its 101 is out before we are
-called ============================  ==================  ====================================================
+gevent-websocket              gevent-websocket    the same, but its 101 is out before we are called
+============================  ==================  ====================================================
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gevent import get_hub
@@ -18,6 +18,7 @@ from ..protocols.deflate import DeflateOptions
 from ..protocols.handshake import ServerHandshake
 from ..protocols.websocket import WebSocketProtocol
 from ..request import RequestRecord
+from ..transports.base import Raw
 from ..transports.flusher import Flusher
 from ..transports.websocket import WebSocketLimits, WebSocketTransport
 
@@ -39,6 +40,8 @@ class WebSockets:
 
     def __init__(self, primus: Any) -> None:
         options = primus.options
+        if options.transport:
+            raise OptionError("the transformer 'websockets' has no options of its own", "transport")
         self._primus = primus
         self._compression = _compression(options.compression)
         self._limits = WebSocketLimits(
@@ -52,20 +55,24 @@ class WebSockets:
             handshake = ServerHandshake.parse(environ, compression=self._compression)
         except HandshakeError as error:
             return _refuse(error.status, error.reason, error.headers)(environ, start_response)
-        if not is_allowed(environ, self._primus.options.origins):
-            logger.info(
-                "refused a connection from the origin %r; to let it in, add it to the option `origins`",
-                environ.get("HTTP_ORIGIN"),
-            )
-            return _refuse(403, "This origin is not allowed")(environ, start_response)
-        busy = self._primus.refuses()
-        if busy:
-            return _refuse(503, busy, [("Retry-After", "1")])(environ, start_response)
         try:
             host = hosts.find(environ, start_response)
         except HostError as error:
             logger.error("cannot take a WebSocket: %s", error)
             return _refuse(501, "This server cannot take over the connection")(environ, start_response)
+        if not is_allowed(environ, self._primus.options.origins):
+            logger.info(
+                "refused a connection from the origin %r; to let it in, add it to the option `origins`",
+                environ.get("HTTP_ORIGIN"),
+            )
+            if host.upgraded:
+                return self._close_upgraded(host, 1008, "This origin is not allowed")
+            return _refuse(403, "This origin is not allowed")(environ, start_response)
+        busy = self._primus.refuses()
+        if busy:
+            if host.upgraded:
+                return self._close_upgraded(host, 1013, busy)
+            return _refuse(503, busy, [("Retry-After", "1")])(environ, start_response)
         return self._connect(host, handshake, environ)
 
     def _connect(self, host: Host, handshake: ServerHandshake, environ: dict[str, Any]) -> Iterable[bytes]:
@@ -78,17 +85,32 @@ class WebSockets:
             return []
         transport = self._transport(taken, None if host.upgraded else handshake)
         spark = self._primus.make_spark(transport, record)
+        # The listeners are scheduled first, so that they know the spark before its first bytes are looked at.
+        rest = self._primus.connect(spark, here=not taken.detached)
         transport.start(spark, taken.early)
-        if taken.detached:
-            self._primus.connect(spark)
-        else:
-            # The server needs its greenlet until the end, so the first listener may have it.
+        if not taken.detached:
+            # The server needs its greenlet until the end, so a single listener may have it.
             try:
-                self._primus.connect(spark, here=True)
+                if rest is not None:
+                    rest()
                 transport.wait_gone()
             finally:
                 spark.abort()  # the server kills its greenlets when it stops
                 taken.release()
+        return []
+
+    def _close_upgraded(self, host: Host, code: int, reason: str) -> Iterable[bytes]:
+        """Refuse a client whose 101 the server has sent already: all that is left is a Close frame."""
+        try:
+            taken = host.switch([])
+        except OSError:
+            return []
+        transport = self._transport(taken, None)
+        transport.start(_Nobody(), taken.early)
+        transport.close(code, reason)
+        if not taken.detached:
+            transport.wait_gone()
+            taken.release()
         return []
 
     def _transport(self, taken: Taken, handshake: ServerHandshake | None) -> WebSocketTransport:
@@ -99,6 +121,19 @@ class WebSockets:
             deflate=handshake.deflate if handshake else None,
         )
         return WebSocketTransport(taken.sock, protocol, self._limits, Flusher.of(get_hub()))
+
+
+class _Nobody:
+    """Receives for a connection that has no spark."""
+
+    def receive(self, messages: Sequence[Raw], /) -> None:
+        pass
+
+    def closed(self, clean: bool, /) -> None:
+        pass
+
+    def gone(self) -> None:
+        pass
 
 
 def _refuse(status: int, reason: str, headers: Iterable[tuple[str, str]] = ()) -> Response:

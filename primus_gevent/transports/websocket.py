@@ -125,15 +125,13 @@ class WebSocketTransport:
     def start(self, receiver: Receiver, early: bytes = b"") -> None:
         """Begin to read for ``receiver``; ``early`` is what came in the handshake's packets."""
         self._receiver = receiver
-        if early:
-            self._flusher.loop.run_callback(self._start_with, early)
-        else:
-            self._reader.start(self._on_readable)
+        self._flusher.loop.run_callback(self._start_with, early)
 
     def _start_with(self, early: bytes) -> None:
-        # In the hub like everything else. A busy loop lets watchers fire before it has run all callbacks, so
-        # this one starts only now: what it reads comes after the early bytes.
-        self._on_data(early)
+        # In the hub like everything else, and after what was scheduled before. A busy loop lets watchers fire
+        # before it has run all callbacks, so this one starts only now.
+        if early and self._state != GONE:
+            self._on_data(early)
         if self._state != GONE and not self.paused and not self._reader.active:
             self._reader.start(self._on_readable)
 

@@ -272,7 +272,10 @@ def test_one_listener_runs_in_the_hosts_greenlet(primus: Primus, count: int) -> 
     connection = FakeConnection()
     spark = primus.make_spark(connection, RequestRecord(ENVIRON))
     connection.receiver = spark
-    primus.connect(spark, here=True)
+    rest = primus.connect(spark, here=True)
+    assert (rest is not None) is (count == 1)
+    if rest is not None:
+        rest()
     turn(2)
     assert len(where) == count
     assert (gevent.getcurrent() in where) is (count == 1)
@@ -290,7 +293,9 @@ def test_messages_flow_while_the_hosts_greenlet_is_in_the_listener(primus: Primu
     connection = FakeConnection()
     spark = primus.make_spark(connection, RequestRecord(ENVIRON))
     connection.receiver = spark
-    host = gevent.spawn(primus.connect, spark, here=True)
+    rest = primus.connect(spark, here=True)
+    assert rest is not None
+    host = gevent.spawn(rest)
     turn(2)
     connection.deliver("1")
     assert got == [1]

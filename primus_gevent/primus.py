@@ -144,6 +144,9 @@ class Primus(Emitter):
 
         Args:
             format: ``script`` runs in a script tag, as AMD and as CommonJS module; ``esm`` is an ES module.
+
+        Raises:
+            OptionError: the parser is an object without ``library``, its half in JavaScript.
         """
         if format not in self._libraries:
             self._libraries[format] = compile_library(self._library_settings(), format=format)
@@ -160,20 +163,30 @@ class Primus(Emitter):
     def _library_settings(self) -> LibrarySettings:
         options = self.options
         named = isinstance(options.parser, str)
+        if not named and not getattr(options.parser, "library", None):
+            raise OptionError(
+                "this parser has no `library`, its JavaScript half, so there is no client", "parser"
+            )
         return LibrarySettings(
             version=__version__,
             pathname=options.pathname,
             global_name=options.global_name,
             transformer=options.transformer,
             parser=options.parser if named else "custom",
-            parser_source=None if named else getattr(options.parser, "library", None),
+            parser_source=None if named else options.parser.library,
             timeout=options.timeout or None,
             ping_interval=options.effective_ping_interval or None,
         )
 
     def _serve_library(self, environ: dict[str, Any]) -> Response:
-        wants = "esm" if "format=esm" in environ.get("QUERY_STRING", "").split("&") else "script"
-        return documents.library(self.library(wants), environ)  # type: ignore[arg-type]
+        wants: Literal["script", "esm"] = (
+            "esm" if "format=esm" in environ.get("QUERY_STRING", "").split("&") else "script"
+        )
+        try:
+            source = self.library(wants)
+        except OptionError as error:
+            return Response(404, str(error))
+        return documents.library(source, environ)
 
     # -- sparks
 

@@ -817,3 +817,20 @@ def test_a_read_in_a_listener_after_the_end_does_not_count_as_its_failure(
     in_hub(spark.socket.lose)
     eventually(lambda: not primus.connected)
     assert "failed" not in caplog.text
+
+
+def test_a_parser_without_javascript_has_no_client() -> None:
+    class Upper:
+        encoder = staticmethod(str.upper)
+        decoder = staticmethod(str.lower)
+
+    primus = Primus(parser=Upper)
+    with pytest.raises(OptionError, match="no `library`"):
+        primus.library()
+    answers: list[str] = []
+    body = primus({"PATH_INFO": "/primus/primus.js"}, lambda status, headers: answers.append(status))
+    assert answers == ["404 Not Found"]
+    assert b"library" in b"".join(body)
+
+    Upper.library = "{ encoder: (data, fn) => fn(null, data), decoder: (data, fn) => fn(null, data) }"  # type: ignore[attr-defined]
+    assert Upper.library in Primus(parser=Upper).library()  # type: ignore[attr-defined]

@@ -26,7 +26,7 @@ def _default(value: Any) -> Any:
     if isinstance(value, datetime):
         # A Date is an instant: a naive datetime is taken for UTC.
         utc = value.replace(tzinfo=timezone.utc) if value.tzinfo is None else value.astimezone(timezone.utc)
-        return utc.strftime("%Y-%m-%dT%H:%M:%S.") + f"{utc.microsecond // 1000:03}Z"
+        return utc.replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
     if isinstance(value, date):
         return value.isoformat()
     if isinstance(value, UUID):
@@ -81,5 +81,7 @@ def decoder(raw: str | bytes) -> Any:
                 return value
         except (StopIteration, ValueError):
             pass  # white space in front, or an error: `decode` tells which
+        if raw[:1] == "\ufeff":
+            raise ValueError("a byte order mark is no JSON")  # `decode` would skip it; JSON.parse does not
         return _decode(raw)
     return raw

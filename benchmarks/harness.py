@@ -286,6 +286,11 @@ def _median(samples: Sequence[Sample]) -> Sample:
     }
 
 
+def _ratio(mine: Sequence[Sample], others: Sequence[Sample], metric: str) -> float:
+    """The median of the rounds' own ratios: what changes from round to round changes both alike."""
+    return round(statistics.median(a[metric] / b[metric] for a, b in zip(mine, others, strict=True)), 3)
+
+
 def compare(case: Case, rounds: int, load: Load, cores: Cores) -> dict[str, dict[str, Any]]:
     """Measure one case on all its servers, turn by turn; returns each server's medians and single figures."""
     samples: dict[str, list[Sample]] = {server.key: [] for server in case.servers}
@@ -300,17 +305,16 @@ def compare(case: Case, rounds: int, load: Load, cores: Cores) -> dict[str, dict
             with serving(server, case.mode, cores) as running:
                 samples[server.key].append(case.measure(running, load))
     print("\r" + " " * 78 + "\r", end="", file=sys.stderr, flush=True)
-    reference = _median(samples[REFERENCE])
     results: dict[str, dict[str, Any]] = {}
     for server in case.servers:
-        middle = _median(samples[server.key])
+        mine = samples[server.key]
         results[server.key] = {
-            "ratio": round(middle[case.metric] / reference[case.metric], 3),
-            "median": {key: round(value, 3) for key, value in middle.items()},
-            "rounds": [round(sample[case.metric], 3) for sample in samples[server.key]],
+            "ratio": _ratio(mine, samples[REFERENCE], case.metric),
+            "median": {key: round(value, 3) for key, value in _median(mine).items()},
+            "rounds": [round(sample[case.metric], 3) for sample in mine],
         }
         if case.cpu_metric:
-            results[server.key]["cpu_ratio"] = round(middle[case.cpu_metric] / reference[case.cpu_metric], 3)
+            results[server.key]["cpu_ratio"] = _ratio(mine, samples[REFERENCE], case.cpu_metric)
     return results
 
 

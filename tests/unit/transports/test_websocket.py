@@ -511,7 +511,8 @@ def test_a_peer_that_closes_and_stays_is_cut_off(monkeypatch: Any) -> None:
 
 def test_a_peer_that_floods_after_its_close_is_cut_off(monkeypatch: Any) -> None:
     monkeypatch.setattr(module, "LINGER_BYTES", 100_000)
-    link = Link()
+    monkeypatch.setattr(module, "LINGER_SECONDS", 60)  # so that it is the bytes that count
+    link = Link(close_timeout=60)
     link.peer.send(close_frame())
     link.expect_calls(("closed", True))
 
@@ -670,6 +671,34 @@ def test_tls_to_a_slow_reader() -> None:
     assert link.peer.receive(5) == messages
     waiting.join(5)
     assert waiting.successful()
+    link.close()
+
+
+class ReadsAhead:
+    """Has decrypted more than it was asked for, for which the descriptor does not become readable again."""
+
+    def __init__(self, sock: Any) -> None:
+        self._sock = sock
+        self._held = b""
+
+    def recv(self, size: int) -> bytes:
+        self._held += self._sock.recv(size) if not self._held else b""
+        data, self._held = self._held[:10], self._held[10:]
+        return data
+
+    def pending(self) -> int:
+        return len(self._held)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._sock, name)
+
+
+def test_what_tls_has_decrypted_already_is_read_at_once() -> None:
+    server, client = tcp_pair()
+    server.setblocking(False)
+    link = Link(sock=ReadsAhead(server), peer=Peer(client))
+    link.peer.send(text("first message"), text("second message"))
+    link.expect("first message", "second message")
     link.close()
 
 

@@ -5,7 +5,6 @@
 
 PYTHON ?= python3
 ARGS ?=
-export PYTHON
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench soak conformance coverage clean venv-demo venv-dev npm system
@@ -48,10 +47,10 @@ clean:  ## remove everything that can be made again
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 venv-demo:
-	@scripts/venv demo
+	@PYTHON="$(PYTHON)" scripts/venv demo
 
 venv-dev:
-	@scripts/venv dev
+	@PYTHON="$(PYTHON)" scripts/venv dev
 
 npm:
 	@scripts/npm tests/interop tests/js

@@ -315,7 +315,7 @@ class Primus(Emitter):
         self._sweep.start()
         logger.debug("%r connected", spark)
         if self._state != "open":  # since the handshake was let in; its answer may have had to wait
-            spark.end(reconnect=True)
+            gevent.get_hub().loop.run_callback(spark.hang_up, 1012)  # when its transport has started
         listeners = self._registered("connection")
         if here and len(listeners) == 1 and listeners[0].required < 2:
             gevent.get_hub().loop.run_callback(spark.ready)

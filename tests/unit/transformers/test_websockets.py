@@ -9,7 +9,7 @@ import gevent
 import pytest
 
 from primus_gevent import Primus, hosts, transformers
-from primus_gevent.errors import HostError, UnknownNameError
+from primus_gevent.errors import HostError, OptionError, UnknownNameError
 from primus_gevent.hosts import Taken
 from primus_gevent.transformers.websockets import WebSockets
 from tests.unit.fakes import ENVIRON
@@ -30,9 +30,9 @@ GOOD = {
 class FakeHost:
     """Gives a real socket away, and remembers how it was asked."""
 
-    upgraded = False
-
-    def __init__(self, *, detached: bool = True, early: bytes = b"", gone: bool = False) -> None:
+    def __init__(
+        self, *, detached: bool = True, early: bytes = b"", gone: bool = False, upgraded: bool = False
+    ) -> None:
         server, client = tcp_pair()
         server.setblocking(False)
         self.server = server
@@ -40,11 +40,15 @@ class FakeHost:
         self.detached = detached
         self.early = early
         self.is_gone = gone
+        self.upgraded = upgraded
+        self.meanwhile: Any = None
         self.headers: Any = None
         self.released = 0
 
     def switch(self, headers: Any) -> Taken:
         self.headers = dict(headers)
+        if self.meanwhile is not None:
+            self.meanwhile()
         if self.is_gone:
             self.server.close()
             raise BrokenPipeError
@@ -226,3 +230,51 @@ def test_the_socket_is_the_transformers_own(host: Any) -> None:
     (close,) = given.peer.receive(1)
     assert (close.code, close.reason) == (4321, "own words")
     assert isinstance(given.server, socket.socket)
+
+
+@pytest.mark.parametrize("detached", [True, False])
+@pytest.mark.parametrize("count", [0, 1, 2])
+def test_a_drain_that_begins_during_the_handshake_takes_this_client_along(
+    detached: bool, count: int, host: Any
+) -> None:
+    given = host(detached=detached)
+    order: list[str] = []
+    primus = Primus()
+    given.meanwhile = lambda: primus.drain(0)
+    for _ in range(count):
+        primus.on("connection", lambda spark: order.append("connection"))
+    primus.on("disconnection", lambda spark: order.append("disconnection"))
+    request = gevent.spawn(ask, primus)
+    (close,) = given.peer.receive(1)
+    assert close.code == 1012
+    given.peer.send(build(8, b"\x03\xf4"))
+    assert given.peer.receive_all() == []
+    given.peer.sock.close()
+    request.join(5)
+    assert request.successful()
+    eventually(lambda: not primus._open_sockets)
+    assert order == ["connection"] * count + ["disconnection"]
+
+
+@pytest.mark.parametrize("detached", [True, False])
+@pytest.mark.parametrize(("why", "code"), [("origin", 1008), ("room", 1013)])
+def test_who_has_its_101_already_is_refused_with_a_close_frame(
+    why: str, code: int, detached: bool, host: Any
+) -> None:
+    given = host(upgraded=True, detached=detached, early=build(1, b"1"))
+    primus = Primus(origins="http://good.example")
+    if why == "room":
+        primus.drain(0)
+    request = gevent.spawn(ask, primus, HTTP_ORIGIN="http://evil.example" if why == "origin" else None)
+    (close,) = given.peer.receive(1)
+    assert close.code == code
+    given.peer.sock.close()
+    request.join(5)
+    assert request.successful()
+    assert given.released == (not detached)
+    assert len(primus) == primus._open_sockets == 0
+
+
+def test_it_has_no_options_of_its_own() -> None:
+    with pytest.raises(OptionError, match="no options of its own"):
+        Primus(transport={"a": 1})

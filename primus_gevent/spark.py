@@ -280,7 +280,11 @@ class Spark(Emitter):
         if self._state == OPEN:
             self._waiter = getcurrent()
             try:
-                raw = self.socket.hub.switch()  # who switches back has cleared _waiter
+                raw = self.socket.hub.switch()
+                while self._waiter is not None:
+                    # Whoever of ours switches back has cleared it: this was something that the reader left
+                    # behind elsewhere, a waiter or a callback.
+                    raw = self.socket.hub.switch()
             except BaseException:
                 self._waiter = None  # killed, or out of time: nobody waits any more
                 raise

@@ -185,6 +185,17 @@ def test_nothing_is_switched_to_a_greenlet_that_has_left_read(spark: Any) -> Non
     assert spark.read() == 1
 
 
+def test_a_wake_up_that_is_not_for_read_is_no_message(spark: Any) -> None:
+    reader = Reader(spark)
+    in_hub(reader.greenlet.switch, "from elsewhere")
+    in_hub(reader.greenlet.switch)
+    assert reader.got == []
+    spark.socket.deliver(*texts(1))
+    spark.socket.drop()
+    reader.greenlet.join(5)
+    assert reader.got == [1, ConnectionClosed]
+
+
 def test_an_end_that_is_under_way_reaches_only_who_still_waits(spark: Any) -> None:
     reader = Reader(spark)
 

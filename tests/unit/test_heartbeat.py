@@ -1,4 +1,4 @@
-"""The sweep: who is ended for silence, who is pinged, and who is left alone. Time is given, not waited for."""
+"""The sweep: who is ended for silence, who is pinged, and who is left alone. Time is given, not awaited."""
 
 from __future__ import annotations
 

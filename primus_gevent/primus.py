@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
 import secrets
 import time
 from collections import Counter
@@ -604,5 +603,7 @@ class Primus(Emitter):
 
 def _default_max_connections() -> int:
     """Nine tenths of the descriptors that this process may open: files and databases need some too."""
+    import resource  # not at the top: Windows has none, and needs `max_connections` to be given
+
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return max(soft * 9 // 10, 1) if soft != resource.RLIM_INFINITY else 1 << 30

@@ -10,6 +10,7 @@ Knows nothing of sockets, frames or WSGI.
 from __future__ import annotations
 
 import logging
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -216,9 +217,10 @@ class Spark(Emitter):
         """
         if self._flowing:
             raise ConcurrencyError("this spark has data listeners: they get its messages, read() does not")
+        deadline = None if timeout is None else time.monotonic() + timeout
         while True:
             raw: Any = (
-                self._take() if self._inbox else self._park() if timeout is None else self._wait(timeout)
+                self._take() if self._inbox else self._park() if deadline is None else self._wait(deadline)
             )
             message = self._decode(raw)
             if message is not _DROPPED:
@@ -263,15 +265,15 @@ class Spark(Emitter):
         primus = self.primus
         return bool(messages <= primus.inbox_messages // 4 and self._inbox_bytes <= primus.inbox_bytes // 4)
 
-    def _wait(self, timeout: float) -> Any:
-        timer = self.socket.hub.loop.timer(max(timeout, 0))
+    def _wait(self, deadline: float) -> Any:
+        timer = self.socket.hub.loop.timer(max(deadline - time.monotonic(), 0))
         timer.start(self._wake, _TIMEOUT)
         try:
             raw = self._park()
         finally:
             timer.close()
         if raw is _TIMEOUT:
-            raise ReadTimeout(f"no message came within {timeout} s")
+            raise ReadTimeout("no message came in time")
         return raw
 
     def _park(self) -> Any:

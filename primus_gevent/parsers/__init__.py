@@ -18,7 +18,11 @@ PARSERS = {"json": ".json"}
 
 
 class Parser(Protocol):
-    """What a spark needs of a parser. Both functions may block; neither is called in the hub."""
+    """What a spark needs of a parser.
+
+    Both functions are called in greenlets and may block there; but texts of Primus's own (heartbeats, say)
+    are encoded and decoded in the hub, where blocking is an error that costs just that text.
+    """
 
     def encoder(self, data: Any, /) -> str | bytes:
         """Turn a message into what goes on the wire; ``str`` travels as text, ``bytes`` as binary."""

@@ -35,6 +35,8 @@ __all__ = ["WebSocketLimits", "WebSocketTransport"]
 logger = logging.getLogger("primus_gevent")
 
 READ_BYTES = 65536
+# A kilobyte may inflate to a message of a megabyte, and the inbox can push back between two reads only.
+DEFLATED_READ_BYTES = 4096
 TCP_INFO = getattr(stdlib_socket, "TCP_INFO", None)  # Linux; elsewhere the end waits until it is read
 TCP_ESTABLISHED = 1
 LINGER_SECONDS = 1.0
@@ -139,7 +141,7 @@ class WebSocketTransport:
 
     def _on_readable(self) -> None:
         try:
-            data = self._sock.recv(READ_BYTES)
+            data = self._sock.recv(READ_BYTES if self._protocol.deflate is None else DEFLATED_READ_BYTES)
             if self._decrypted is not None:
                 # Bytes that TLS has decrypted already make no descriptor readable.
                 while self._decrypted():

@@ -54,6 +54,23 @@ class Reader:
             self.got.append(type(error))
 
 
+# -- reading in time
+
+
+def test_what_cannot_be_decoded_gives_a_reader_no_more_time(spark: Any) -> None:
+    """A peer that sends rubbish faster than the timeout must not keep a reader for ever."""
+    reader = Reader(spark, timeout=0.05)
+
+    def babble() -> None:
+        while not reader.got:
+            spark.socket.deliver("{")
+            gevent.sleep(0.005)
+
+    with gevent.Timeout(5):
+        babble()
+    assert reader.got == [ReadTimeout]
+
+
 # -- what it is
 
 

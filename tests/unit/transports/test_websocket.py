@@ -780,3 +780,20 @@ def test_everything_dirty_is_flushed_in_the_hub_in_order() -> None:
     turn()
     assert order == dirty
     assert where == [get_hub()] * 3
+
+
+def test_one_read_of_a_compressed_connection_inflates_little() -> None:
+    """Sixty bombs arrive in one packet; the receiver pauses after the first of them that it sees."""
+    link = Link(deflate=PerMessageDeflate(options=DeflateOptions(threshold=0)))
+    link.peer.protocol.deflate = PerMessageDeflate(client=True, options=DeflateOptions(threshold=0))
+    link.receiver.on_messages = lambda messages: link.transport.pause()
+    bombs = [link.peer.protocol.binary(bytes(1 << 20)) for _ in range(60)]
+    assert sum(map(len, bombs)) < 65536  # what a read without compression takes
+    link.peer.send(*bombs)
+    eventually(lambda: link.receiver.messages)
+    eventually(lambda: link.transport.paused)
+    assert len(link.receiver.messages) < 10
+    link.receiver.on_messages = None
+    link.transport.resume()
+    eventually(lambda: len(link.receiver.messages) == 60)
+    link.close()

@@ -50,6 +50,11 @@ function served(server) {
   });
 }
 
+/** Remove a folder in which dying processes may still write for a moment. */
+async function removed(folder) {
+  await fs.promises.rm(folder, { recursive: true, force: true, maxRetries: 50, retryDelay: 20 });
+}
+
 /**
  * Have Chromium open the page; resolves with its report.
  *
@@ -58,7 +63,10 @@ function served(server) {
 async function visited(url, report) {
   for (let attempt = 1; ; attempt++) {
     const profile = fs.mkdtempSync(path.join(os.tmpdir(), 'primus-chromium-'));
-    const browser = spawn(chromium(), [...FLAGS, `--user-data-dir=${profile}`, url], { stdio: 'ignore' });
+    // In a group of its own, because its children would go on writing into the profile.
+    const browser = spawn(chromium(), [...FLAGS, `--user-data-dir=${profile}`, url], {
+      stdio: 'ignore', detached: true
+    });
     const exited = new Promise((resolve) => browser.on('exit', resolve));
     let timer;
     const silent = new Promise((resolve) => { timer = setTimeout(resolve, PAGE_MS); });
@@ -68,9 +76,13 @@ async function visited(url, report) {
       assert.ok(attempt < ATTEMPTS, `the page reported nothing, in ${ATTEMPTS} Chromiums`);
     } finally {
       clearTimeout(timer);
-      browser.kill('SIGKILL');
+      try {
+        process.kill(-browser.pid, 'SIGKILL');
+      } catch (error) {
+        assert.strictEqual(error.code, 'ESRCH'); // it has ended by itself
+      }
       await exited;
-      fs.rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
+      await removed(profile);
     }
   }
 }

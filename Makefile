@@ -15,7 +15,7 @@ help:  ## show this list
 demo: venv-demo  ## run the chat demo and print its address (ARGS="--port 8080")
 	@.venv/bin/python -m primus_gevent demo $(ARGS)
 
-test: venv-dev npm system  ## every check: format, lint, types, JavaScript and Python tests
+test: venv-dev npm system  ## every check: format, lint, types, and the tests in Python and JavaScript
 	@scripts/test $(ARGS)
 
 lint: venv-dev  ## format check, lint and strict types

@@ -61,9 +61,9 @@ setup(
     zip_safe=False,
     install_requires=[
         "gevent>=24.10.1",
-        "greenlet>=3.1",
+        "greenlet>=3.1.1",
         "werkzeug>=3.0,<4",
-        "simplejson>=3.19,<5",
+        "simplejson>=4.1.2,<5",  # the first that encodes Decimal("NaN") as null
         "gevent-websocket>=0.10.1,<0.11",
     ],
     extras_require={

@@ -16,7 +16,7 @@ const NAMES = [process.env.CHROMIUM, 'chromium', 'chromium-browser', 'google-chr
 const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-quic',
   '--no-first-run', '--disable-extensions', '--disable-background-networking', '--disable-component-update',
   '--disable-sync', '--disable-default-apps'];
-const PAGE_MS = 30000;
+const PAGE_MS = 20000;
 const ATTEMPTS = 3;
 const FILES = {
   '/': ['text/html', () => fs.readFileSync(path.join(__dirname, 'support', 'page.html'))],

@@ -35,7 +35,7 @@ soak: venv-dev npm system  ## the long runs that look for leaks and drift
 	@.venv/bin/python -m pytest -m soak --timeout 3600 $(ARGS)
 
 conformance: venv-dev  ## the Autobahn test suite only
-	@.venv/bin/python -m pytest -m conformance $(ARGS)
+	@AUTOBAHN_REQUIRED=1 .venv/bin/python -m pytest -m conformance $(ARGS)
 
 coverage: venv-dev npm system  ## the Python tests with a coverage report
 	@.venv/bin/coverage run -m pytest $(ARGS)

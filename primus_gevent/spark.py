@@ -89,6 +89,7 @@ class Spark(Emitter):
         id: names this connection, and only this one: it changes with every reconnect.
         primus: the server.
         socket: the transformer's own connection, for example ``spark.socket.close(4000, "reason")``.
+        clean: after the end, whether one of the two sides said goodbye.
     """
 
     OPENING = 1
@@ -383,9 +384,9 @@ class Spark(Emitter):
     def _is_protocol(self, message: str) -> bool:
         # The rule of every generation: the command ends at the next colon, the value begins two further.
         end = message.find(":", 8)
-        command, value = message[8:end], message[end + 2 :] if end >= 0 else ""
         if end < 0:
             return False
+        command, value = message[8:end], message[end + 2 :]
         if command == "ping":
             self.pings_itself = True
             self._note("incoming::ping", value)

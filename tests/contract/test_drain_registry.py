@@ -16,16 +16,20 @@ ROOT = pathlib.Path(__file__).parents[2]
 PREAMBLE = """
 import os, signal, sys, gc, logging
 import gevent
+from gevent.event import Event
 from primus_gevent.hosts import drain
 logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", stream=sys.stdout)
 def say(*words): print(*words, flush=True)
 def send(signum): os.kill(os.getpid(), signum)
 class Thing:
-    def __init__(self, name, seconds=0.0): self.name, self.seconds = name, seconds
+    def __init__(self, name, seconds=0.0):
+        self.name, self.seconds, self.begun, self.ended = name, seconds, Event(), Event()
     def drain(self, timeout):
         say("begin", self.name)
-        gevent.sleep(self.seconds)
+        self.begun.set()
+        gevent.sleep(self.seconds)  # how long this drain takes
         say("end", self.name)
+        self.ended.set()
 """
 
 
@@ -114,7 +118,7 @@ def test_signal_that_would_have_ended_the_process_still_does() -> None:
         drain.register(a.drain)
         drain.install_signals()
         send(signal.SIGTERM)
-        gevent.sleep(10)
+        Event().wait(10)  # the signal ends this process
         say("alive")
     """)
     assert (status, lines) == (-signal.SIGTERM, ["begin a", "end a"])
@@ -126,10 +130,10 @@ def test_ctrl_c_twice_is_a_keyboard_interrupt() -> None:
         drain.register(a.drain)
         drain.install_signals(timeout=60)
         send(signal.SIGINT)
-        gevent.sleep(0.1)
+        a.begun.wait(5)
         try:
             send(signal.SIGINT)
-            gevent.sleep(10)
+            Event().wait(10)
         except KeyboardInterrupt:
             say("interrupted")
     """)
@@ -139,15 +143,15 @@ def test_ctrl_c_twice_is_a_keyboard_interrupt() -> None:
 def test_earlier_handler_still_runs_and_comes_back() -> None:
     status, lines = run("""
         signal.signal(signal.SIGTERM, lambda *_: say("earlier"))
-        a = Thing("a")
+        a, done = Thing("a"), Event()
         drain.register(a.drain)
         first = drain.install_signals()
-        second = drain.install_signals(lambda: say("second"), lambda: None)
+        second = drain.install_signals(lambda: say("second"), done.set)
         send(signal.SIGTERM)
-        gevent.sleep(0.2)
+        done.wait(5) and a.ended.wait(5)
         first(); first(); second()
         send(signal.SIGTERM)
-        gevent.sleep(0.1)
+        gevent.sleep(0)
     """)
     assert status == 0
     assert lines[0] == lines[-1] == "earlier"
@@ -159,7 +163,7 @@ def test_ignored_signal_stays_ignored() -> None:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         drain.install_signals()
         send(signal.SIGHUP)
-        gevent.sleep(0.1)
+        gevent.sleep(0)
         say(signal.getsignal(signal.SIGHUP) is signal.SIG_IGN)
     """)
     assert (status, lines) == (0, ["True"])
@@ -171,7 +175,7 @@ def test_child_process_drains_for_itself() -> None:
         a = Thing("a", 0.2)
         drain.register(a.drain)
         drain.start(5)
-        gevent.sleep(0.05)
+        a.begun.wait(5)
         pid = os.fork()
         if pid == 0:
             gevent.reinit()

@@ -856,8 +856,9 @@
     idle: true,
     needs: (world) => (direction(world) ? undefined : NO_HEARTBEAT)
   }, async (world) => {
-    const server = await world.start({ timeout: TIMEOUT, pingInterval: 1 });
-    const options = direction(world) === 'client' ? { ping: 200, pong: 1000 } : { pingTimeout: 2500 };
+    const pings = direction(world) === 'client';
+    const server = await world.start({ timeout: TIMEOUT, pingInterval: pings ? TIMEOUT : 1 });
+    const options = pings ? { ping: 200, pong: 1000 } : { pingTimeout: 2500 };
     const peer = await world.connected({ base: server.base, options });
     for (let n = 0; n < 20; n++) {
       equal(await peer.ask(n), n);
@@ -889,8 +890,9 @@
     idle: true,
     needs: (world) => (direction(world) ? undefined : NO_HEARTBEAT)
   }, async (world) => {
-    const server = await world.start({ timeout: 10, pingInterval: 0.3 });
     const pings = direction(world) === 'client';
+    // a client that pings must get its first ping in before the server takes it for one that does not
+    const server = await world.start({ timeout: 10, pingInterval: pings ? 8 : 0.3 });
     const peer = await world.connected({
       base: server.base,
       options: pings ? { ping: 200, pong: 400 } : { pingTimeout: 1000 }

@@ -5,11 +5,12 @@ Knows nothing of greenlets: `Emitter.emit` calls the listeners one after the oth
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar, overload
 
-__all__ = ["SERVER_EVENTS", "SPARK_EVENTS", "Emitter", "Listener", "arity", "is_reserved"]
+from .arity import arity
+
+__all__ = ["SERVER_EVENTS", "SPARK_EVENTS", "Emitter", "Listener", "is_reserved"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -18,31 +19,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 SERVER_EVENTS = frozenset({"disconnection", "initialised", "connection", "plugout", "plugin", "close", "log"})
 SPARK_EVENTS = frozenset({"readyStateChange", "heartbeat", "error", "data", "end"})
 
-UNLIMITED = 1 << 16  # the arity of a function that takes ``*args``
-
 
 def is_reserved(event: str, names: frozenset[str]) -> bool:
     """Tell whether ``event`` is Primus's own: listed in ``names``, ``incoming::*`` or ``outgoing::*``."""
     return event in names or event.startswith(("incoming::", "outgoing::"))
-
-
-def arity(function: Callable[..., Any]) -> tuple[int, int]:
-    """Count the positional parameters that ``function`` requires, and those it accepts.
-
-    Builtins without a signature count as accepting everything, because nothing better is known.
-    """
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):
-        return 0, UNLIMITED
-    required = accepted = 0
-    for parameter in parameters:
-        if parameter.kind is parameter.VAR_POSITIONAL:
-            accepted = UNLIMITED
-        elif parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD):
-            accepted += 1
-            required += parameter.default is parameter.empty
-    return required, accepted
 
 
 class Listener:

@@ -18,8 +18,10 @@ PACKAGE = "primus_gevent"
 
 # A module may import from floors below its own, and on its own floor only inside its room.
 FLOORS = {
+    "arity": 0,
     "errors": 0,
     "version": 0,
+    "checks": 1,
     "dispatchers": 1,
     "heartbeat": 1,
     "events": 1,

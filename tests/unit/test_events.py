@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from primus_gevent.events import SERVER_EVENTS, SPARK_EVENTS, Emitter, Listener, arity, is_reserved
+from primus_gevent.arity import arity
+from primus_gevent.events import SERVER_EVENTS, SPARK_EVENTS, Emitter, Listener, is_reserved
 
 
 def one(a: Any) -> None: ...

@@ -21,7 +21,9 @@ def is_allowed(environ: Mapping[str, Any], origins: Any) -> bool:
         return True
     if callable(origins):
         return bool(origins(origin))
-    origin = origin.lower().rstrip("/")
+    origin = origin.strip().lower().rstrip("/")
+    if origin == "self":
+        return False  # in the list that is our word for something else, and no origin
     return origin in origins or ("self" in origins and _is_same_host(origin, environ))
 
 

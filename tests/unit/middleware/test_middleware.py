@@ -135,6 +135,7 @@ def test_a_list_is_compared_whole(origin: str, expected: bool) -> None:
         ("http://evil.com", "example.com", "http", False),
         ("http://example.com.evil.com", "example.com", "http", False),
         ("null", "example.com", "http", False),
+        ("self", "example.com", "http", False),
         ("http://", "", "http", False),
         ("http://[", "example.com", "http", False),
         ("http://example.com:99999", "example.com", "http", False),

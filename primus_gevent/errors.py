@@ -4,11 +4,12 @@
 
     PrimusError
     ├── OptionError              an option is unknown, has the wrong type, or contradicts another one
-    │   └── UnknownNameError     no transformer or parser of that name; lists the known ones
+    │   └── UnknownNameError     no transformer, parser or layer of that name; lists the known ones
     ├── MissingPackageError      an optional package is not installed; names the pip command
     ├── PluginError              a plugin cannot be added; names the plugin
     ├── HostError                this WSGI server hands out no socket, or not for this request
     ├── ParserError              a message could not be encoded or decoded; it was dropped, the spark lives
+    ├── TransformError           a message transform took too long; the message was dropped, the spark lives
     ├── AuthorizationError       raised by an authorization hook to refuse a request
     ├── ConnectionClosed         the spark has ended; ``clean`` tells how
     ├── ReadTimeout              nothing came in time; the spark stays open (also a TimeoutError)
@@ -36,6 +37,7 @@ __all__ = [
     "PrimusError",
     "ReadTimeout",
     "RemoteProtocolError",
+    "TransformError",
     "UnknownNameError",
 ]
 
@@ -53,7 +55,7 @@ class OptionError(PrimusError, ValueError):
 
 
 class UnknownNameError(OptionError):
-    """There is no transformer or parser of that name; ``known`` lists those that exist."""
+    """There is no transformer, parser or middleware layer of that name; ``known`` lists those that exist."""
 
     def __init__(self, kind: str, name: str, known: Iterable[str]) -> None:
         self.known = sorted(known)
@@ -86,6 +88,17 @@ class ParserError(PrimusError):
 
     ``data`` is what could not be converted: the raw text or bytes of an incoming message, or the
     value of an outgoing one. The parser's own error is the ``__cause__``.
+    """
+
+    def __init__(self, message: str, data: object = None) -> None:
+        super().__init__(message)
+        self.data = data
+
+
+class TransformError(PrimusError):
+    """A message transform did not call ``next`` in time. The message is dropped; the spark stays open.
+
+    ``data`` is the message, as far as it had been transformed.
     """
 
     def __init__(self, message: str, data: object = None) -> None:

@@ -139,6 +139,14 @@ class Emitter:
     def _registered(self, event: str) -> tuple[Listener, ...]:
         return self._listeners.get(event, ()) if self._listeners else ()
 
+    def _claim(self, event: str, listener: Listener) -> bool:
+        """Whether ``listener`` is to be called: a `once` listener by the first who asks, and then no more."""
+        if not listener.once:
+            return True
+        waiting = listener in self._registered(event)
+        self._discard(event, listener)
+        return waiting
+
     def _discard(self, event: str, listener: Listener) -> None:
         if self._listeners and event in self._listeners:
             rest = tuple(x for x in self._listeners[event] if x is not listener)

@@ -11,8 +11,10 @@ import ipaddress
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, Literal
 
+from . import checks
 from .errors import OptionError
 
 __all__ = ["DEFAULT_MAX_LENGTH", "Options"]
@@ -37,7 +39,7 @@ class Options:
     pathname: str = "/primus"
     """The URL namespace that Primus owns."""
     parser: Any = "json"
-    """Name of a parser, or an object with ``encoder(data)`` and ``decoder(raw)``."""
+    """Name of a parser, or an object or mapping with ``encoder(data)`` and ``decoder(raw)``."""
     transformer: str = "websockets"
     """Name of the real-time framework."""
     timeout: float | Literal[False] = DEFAULT_TIMEOUT
@@ -49,6 +51,20 @@ class Options:
     origins: str | Sequence[str] | Callable[[str], bool] = "*"
     """Origins that may connect: ``'*'``, ``'self'`` (same host), a list or comma separated string,
     or a function of the origin."""
+    methods: Sequence[str] = checks.DEFAULT_METHODS
+    """HTTP methods that pages of other origins may use (CORS)."""
+    credentials: bool = True
+    """Whether pages of other origins may send cookies and authorization (CORS)."""
+    max_age: float | str | Literal[False] = checks.DEFAULT_MAX_AGE
+    """Seconds that a browser may remember the answer to a CORS preflight; also a text such as ``30 days``."""
+    headers: str | Sequence[str] | Literal[False] = False
+    """Headers that pages of other origins may send (CORS); ``False`` allows those that they ask for."""
+    exposed: str | Sequence[str] | Literal[False] = False
+    """Headers of answers that pages of other origins may read (CORS)."""
+    authorization: Callable[..., Any] | None = None
+    """Hook that decides about each request; see `Primus.authorize`."""
+    plugin: Mapping[str, Any] | Sequence[str] = field(default_factory=dict)
+    """Plugins: a mapping of names, or names to import as a list or a comma or space separated string."""
     global_name: str = "Primus"
     """Name of the client's class, and of the global it defines (``global`` in the specification)."""
     max_length: int = DEFAULT_MAX_LENGTH
@@ -76,27 +92,62 @@ class Options:
     slow_consumer: Literal["close", "drop"] = "close"
     """What `Primus.write` does with a spark that is over its write buffer."""
     handshake_timeout: float = 10.0
-    """Seconds that the opening handshake and the authorization may take."""
+    """Seconds that the opening handshake, a middleware layer with ``next`` and the authorization may take."""
+    transform_timeout: float = 30.0
+    """Seconds that a message transform with ``next`` may keep a message before it is dropped."""
     write_timeout: float = 10.0
     """Seconds that a peer may take nothing of what waits for it before it is cut off."""
     close_timeout: float = 5.0
     """Seconds that the closing handshake may take."""
+    iknowclusterwillbreakconnections: bool = False
+    """Do not warn when several processes serve, as several workers of gunicorn do."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Options of plugins: what stands beside the others and is none of them."""
 
     @classmethod
     def parse(cls, values: Mapping[str, Any]) -> Options:
         """Check ``values`` and fill in the defaults.
 
+        With plugins, a name that nobody knows is taken for an option of theirs, unless it looks like a
+        misspelt one of ours.
+
         Raises:
             OptionError: a name is unknown or a value cannot be used; the message says which and why.
         """
-        known = [f.name for f in fields(cls)]
-        for name in values:
-            if name not in known:
-                guess = _RENAMED.get(name) or next(iter(difflib.get_close_matches(name, known, 1)), None)
-                hint = f"; did you mean {guess!r}?" if guess else f"; known are: {', '.join(sorted(known))}"
-                raise OptionError(f"unknown option {name!r}{hint}", name)
-        checked = {name: _CHECKS[name](name, value) for name, value in values.items()}
-        return cls(**checked)
+        known = [f.name for f in fields(cls) if f.name != "extra"]
+        checked, extra = {}, {}
+        for name, value in values.items():
+            if name in known:
+                checked[name] = _CHECKS[name](name, value)
+            elif values.get("plugin") and _misspelt(name, known, MISSPELT) is None:
+                extra[name] = value
+            else:
+                guess = _misspelt(name, known, GUESS)
+                hint = f"did you mean {guess!r}?" if guess else f"known are: {', '.join(sorted(known))}"
+                raise OptionError(f"unknown option {name!r}; {hint}", name)
+        return cls(**checked, extra=extra)
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """An option by its name, also one of a plugin's; ``default`` where there is none."""
+        return self[name] if name in self else default  # noqa: SIM401 - this is that `get`
+
+    def __getitem__(self, name: str) -> Any:
+        if name in self.extra:
+            return self.extra[name]
+        if name in self:
+            return getattr(self, name)
+        raise KeyError(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.extra or (name in self.__dataclass_fields__ and name != "extra")
+
+    if not TYPE_CHECKING:  # it would hide every misspelt name from the type checker
+
+        def __getattr__(self, name: str) -> Any:
+            """An option of a plugin's: the server side of a plugin reads all of them from one object."""
+            if name.startswith("__") or name not in self.extra:
+                raise AttributeError(f"there is no option {name!r}")
+            return self.extra[name]
 
     @property
     def effective_ping_interval(self) -> float | Literal[False]:
@@ -106,6 +157,16 @@ class Options:
         # The original's two defaults, 35 and 30 s, fix the ratio: whoever shortens the timeout keeps
         # newer clients alive without knowing of this option.
         return (self.timeout or DEFAULT_TIMEOUT) * 6 / 7
+
+
+# How alike two names must be: for a hint, and for refusing what may also be an option of a plugin's.
+GUESS = 0.6
+MISSPELT = 0.85
+
+
+def _misspelt(name: str, known: Sequence[str], cutoff: float) -> str | None:
+    """The option that whoever wrote ``name`` has probably meant."""
+    return _RENAMED.get(name) or next(iter(difflib.get_close_matches(name, known, 1, cutoff)), None)
 
 
 Check = Callable[[str, Any], Any]
@@ -223,9 +284,19 @@ def _networks(name: str, value: Any) -> tuple[str, ...]:
     return networks
 
 
+def _plugin(name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return tuple(value.replace(",", " ").split())
+    if isinstance(value, Mapping):
+        return dict(value)
+    return _texts(name, value)
+
+
 def _parser(name: str, value: Any) -> Any:
     if isinstance(value, str):
         return _text(name, value).lower()
+    if isinstance(value, Mapping):
+        value = SimpleNamespace(**value)
     if not (callable(getattr(value, "encoder", None)) and callable(getattr(value, "decoder", None))):
         raise OptionError(f"option {name!r} is a name, or an object with encoder and decoder", name)
     return value
@@ -239,6 +310,14 @@ _CHECKS: dict[str, Check] = {
     "ping_interval": _optional(_duration_or_off),
     "origins": _origins,
     "global_name": _global_name,
+    "methods": checks.methods,
+    "credentials": checks.flag,
+    "max_age": checks.max_age,
+    "headers": checks.header_names,
+    "exposed": checks.header_names,
+    "authorization": _optional(_function),
+    "plugin": _plugin,
+    "iknowclusterwillbreakconnections": checks.flag,
     "max_length": _at_least(1),
     "compression": _compression,
     "id_generator": _optional(_function),
@@ -251,6 +330,7 @@ _CHECKS: dict[str, Check] = {
     "write_buffer": _at_least(1),
     "slow_consumer": _one_of("close", "drop"),
     "handshake_timeout": _duration,
+    "transform_timeout": _duration,
     "write_timeout": _duration,
     "close_timeout": _duration,
 }

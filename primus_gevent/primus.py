@@ -7,27 +7,29 @@ import os
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import gevent
 from gevent.event import Event
-from greenlet import GreenletExit
 
 from . import parsers, transformers
 from .dispatchers import FAILURES, Dispatchers
-from .errors import ConnectionClosed, OptionError, ParserError
-from .events import SERVER_EVENTS, Emitter, Listener, is_reserved
+from .errors import OptionError, ParserError
+from .events import SERVER_EVENTS, is_reserved
 from .heartbeat import Sweep
 from .hosts import drain as drains
-from .hosts.server import PrimusServer, make_server, tls_context
+from .introductions import introduce
 from .library import LibrarySettings, compile_library
 from .middleware import Response, documents
+from .middleware.exchange import Exchange
 from .options import Options
 from .request import RequestRecord
+from .serving import Serving, server_context
 from .spark import Spark as AnySpark
+from .sparks import Sparks
 from .transports.base import Connection
 from .version import __version__
 
@@ -44,7 +46,7 @@ def _not_found(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
     return Response(404, "Not Found")(environ, start_response)
 
 
-class Primus(Emitter):
+class Primus(Serving):
     """A real-time server and WSGI application in one.
 
     Args:
@@ -53,46 +55,86 @@ class Primus(Emitter):
         **options: see `primus_gevent.options.Options`.
 
     Attributes:
-        options: the checked options.
-        connected: how many sparks are open.
         dropped_counts: what was dropped, by name, and how often.
         Spark: the class of this server's sparks; it may be extended.
-        server: the WSGI server that `listen` made.
 
     Raises:
         OptionError: an option is unknown or cannot be used.
+        PluginError: a plugin cannot be added.
     """
 
     Spark: type[AnySpark]
 
     def __init__(self, app: WSGIApp | None = None, **options: Any) -> None:
-        super().__init__()
-        self.options = Options.parse(options)
-        self.connected = 0
+        super().__init__(Options.parse(options))
         self.dropped_counts: Counter[str] = Counter()
-        self.server: PrimusServer | None = None
         self.Spark = type("Spark", (AnySpark,), {"__slots__": ()})
         self._app = app or _not_found
-        self._sparks: dict[str, AnySpark] = {}
         self._open_sockets = 0
         self._no_sockets: Event | None = None
         self._state: Literal["open", "draining", "destroyed"] = "open"
         self._max_connections = self.options.max_connections
-        self._libraries: dict[str, str] = {}
+        self._libraries: dict[str, tuple[LibrarySettings, str]] = {}
         # What every message needs, looked up once.
         self._parser = parsers.load(self.options.parser)
         self.encode: Callable[[Any], str | bytes] = self._parser.encoder
         self.decode: Callable[[Any], Any] = self._parser.decoder
         self.inbox_messages = self.options.inbox_messages
         self.inbox_bytes = self.options.inbox_bytes
-        self.trusted_proxies = self.options.trusted_proxies
+        self._sparks = Sparks(drop_slow=self.options.slow_consumer == "drop", dropped=self.dropped)
         self.transformer = transformers.load(self.options.transformer)(self)
         self._dispatchers = Dispatchers()
         self.run = self._dispatchers.run
-        self._sweep = Sweep(self._sparks.values, self.options.timeout, self.options.effective_ping_interval)
+        self._sweep = Sweep(
+            self._sparks.by_id.values, self.options.timeout, self.options.effective_ping_interval
+        )
         self._warn_about_heartbeats()
         drains.register(self.drain)
         self._initialised = False
+        self._extend()
+
+    @classmethod
+    def create_server(
+        cls,
+        fn: Callable[..., Any] | None = None,
+        *,
+        port: int,
+        host: str = "",
+        app: WSGIApp | None = None,
+        root: str | os.PathLike[str] | None = None,
+        cert: str | None = None,
+        key: str | None = None,
+        ca: str | None = None,
+        pfx: str | None = None,
+        passphrase: str | None = None,
+        iknowhttpsisbetter: bool = False,
+        **options: Any,
+    ) -> Primus:
+        """Make a Primus, a server for it, and listen; `serve_forever` then serves.
+
+        Args:
+            fn: a ``connection`` listener.
+            port: 0 takes a free one; see `address`.
+            host: to listen on; empty for all addresses.
+            app: the WSGI application that answers the other requests.
+            root: folder of the next four.
+            cert, key, ca: PEM files; with ``cert`` the server speaks HTTPS.
+            pfx: certificate and key in one PKCS#12 file, instead of these; needs ``primus-gevent[pfx]``.
+            passphrase: of the key, or of ``pfx``.
+            iknowhttpsisbetter: do not advise HTTPS.
+            **options: of `Primus`.
+
+        Raises:
+            OptionError: an option, or the files do not make a certificate.
+            OSError: the port is taken, or a file cannot be read.
+        """
+        files = {"cert": cert, "key": key, "ca": ca, "pfx": pfx}
+        context = server_context(root, files, passphrase, advise=not iknowhttpsisbetter)
+        primus = cls(app, **options)
+        if fn is not None:
+            primus.on("connection", fn)
+        primus.listen(port, host, ssl_context=context)
+        return primus
 
     # -- WSGI
 
@@ -104,13 +146,18 @@ class Primus(Emitter):
             return self._app(environ, start_response)
         if self._state == "destroyed":
             return self._app(environ, start_response)
-        self._announce()
-        document = path[len(pathname) :]
-        if document == "/primus.js":
-            return self._serve_library(environ)(environ, start_response)
-        if document == "/spec":
-            return documents.spec(self.spec)(environ, start_response)
-        answer: Iterable[bytes] = self.transformer(environ, start_response)
+        if not self._initialised:
+            self._announce()
+            self._warn_about_processes(environ)
+        exchange = Exchange(environ, path[len(pathname) :])
+        self._stack.run(exchange)
+        answer: Iterable[bytes]
+        if exchange.answer is None:
+            answer = self.transformer(exchange, start_response)
+        elif exchange.upgrade:
+            answer = self.transformer.refuse(exchange, start_response)
+        else:
+            answer = exchange.respond(start_response)
         return answer
 
     def init_app(self, app: Any) -> None:
@@ -132,14 +179,21 @@ class Primus(Emitter):
             "pathname": options.pathname,
             "timeout": options.timeout and round(options.timeout * 1000),
             "pingInterval": interval and round(interval * 1000),
-            "parser": options.parser if isinstance(options.parser, str) else "custom",
+            "parser": self._parser_name,
             "transformer": options.transformer,
         }
+
+    @property
+    def _parser_name(self) -> str:
+        name = self.options.parser
+        return getattr(self._parser, "wire_name", name) if isinstance(name, str) else "custom"
 
     # -- the client
 
     def library(self, format: Literal["script", "esm"] = "script") -> str:  # noqa: A002 - its public name
-        """The JavaScript client as the text of one file, with this server's options compiled in.
+        """The JavaScript client as the text of one file, with this server's options, parser and plugins.
+
+        Compiled again when one of them has changed since the last call.
 
         Args:
             format: ``script`` runs in a script tag, as AMD and as CommonJS module; ``esm`` is an ES module.
@@ -147,9 +201,11 @@ class Primus(Emitter):
         Raises:
             OptionError: the parser is an object without ``library``, its half in JavaScript.
         """
-        if format not in self._libraries:
-            self._libraries[format] = compile_library(self._library_settings(), format=format)
-        return self._libraries[format]
+        settings = self._library_settings()
+        compiled = self._libraries.get(format)
+        if compiled is None or compiled[0] != settings:
+            compiled = self._libraries[format] = (settings, compile_library(settings, format=format))
+        return compiled[1]
 
     def save(self, path: str | os.PathLike[str], format: Literal["script", "esm"] = "script") -> None:  # noqa: A002
         """Write `library` to a file, in UTF-8. Blocks while it writes.
@@ -162,7 +218,8 @@ class Primus(Emitter):
     def _library_settings(self) -> LibrarySettings:
         options = self.options
         named = isinstance(options.parser, str)
-        if not named and not getattr(options.parser, "library", None):
+        source = None if named else getattr(self._parser, "library", None)
+        if not named and not source:
             raise OptionError(
                 "this parser has no `library`, its JavaScript half, so there is no client", "parser"
             )
@@ -172,12 +229,16 @@ class Primus(Emitter):
             global_name=options.global_name,
             transformer=options.transformer,
             parser=options.parser if named else "custom",
-            parser_source=None if named else options.parser.library,
+            parser_source=source,
             timeout=options.timeout or None,
             ping_interval=options.effective_ping_interval or None,
+            authorization=self.authorization is not None,
+            plugins=tuple((plugin.name, plugin.client) for plugin in self._ark if plugin.client),
+            libraries=tuple(plugin.library for plugin in self._ark if plugin.library),
         )
 
-    def _serve_library(self, environ: dict[str, Any]) -> Response:
+    def library_response(self, environ: Mapping[str, Any]) -> Response:
+        """The answer to a request for ``primus.js``; ``?format=esm`` asks for the ES module."""
         wants: Literal["script", "esm"] = (
             "esm" if "format=esm" in environ.get("QUERY_STRING", "").split("&") else "script"
         )
@@ -191,11 +252,21 @@ class Primus(Emitter):
 
     def spark(self, id: str) -> AnySpark | None:  # noqa: A002 - the specification's name
         """The open spark with that id."""
-        return self._sparks.get(id)
+        return self._sparks.by_id.get(id)
+
+    @property
+    def connections(self) -> Mapping[str, AnySpark]:
+        """The open sparks by their ids; to look at."""
+        return MappingProxyType(self._sparks.by_id)
+
+    @property
+    def connected(self) -> int:
+        """How many sparks are open."""
+        return len(self._sparks)
 
     def __iter__(self) -> Iterator[AnySpark]:
         """The open sparks, as they are now: they may come and go meanwhile."""
-        return iter(list(self._sparks.values()))
+        return iter(self._sparks)
 
     def __len__(self) -> int:
         return len(self._sparks)
@@ -203,61 +274,38 @@ class Primus(Emitter):
     def __bool__(self) -> bool:
         return True  # also without a spark
 
-    def for_each(self, function: Callable[..., Any]) -> bool:
-        """Call ``function(spark, id, sparks)`` for every open spark; ``False`` from it stops.
+    def for_each(self, fn: Callable[..., Any], done: Callable[..., Any] | None = None) -> bool:
+        """Call ``fn`` for every open spark, also for those that come meanwhile.
 
-        Trailing parameters may be left out. Returns whether it went through to the end.
+        Without ``done``: ``fn(spark, id, sparks)``, whose trailing parameters may be left out; ``False`` from
+        it stops. Returns whether it went through to the end.
+
+        With ``done``: ``fn(spark, next)`` for one spark after the other, the next one when it has called
+        ``next()``; ``next(error)`` and ``next(None, False)`` stop. Then ``done(error)``, with None if there
+        was none. Does not block: it goes on where ``next`` is called. Returns True.
         """
-        call = Listener(function)
-        return all(call(spark, spark.id, self._sparks) is not False for spark in self if spark.writable)
+        if done is None:
+            return self._sparks.for_each(fn)
+        self._sparks.for_each_next(fn, done)
+        return True
 
     def write(self, data: Any) -> bool:
-        """Send ``data`` to every spark, encoded and framed once. Never blocks.
+        """Send ``data`` to every spark, encoded and framed once. Blocks only where a transform does.
 
         A spark that has more than ``write_buffer`` bytes waiting is handled by the option ``slow_consumer``.
 
         Returns:
-            False when the message could not be encoded; that is logged, and nothing is sent.
+            False when the message could not be transformed or encoded; that is logged, and nothing is sent.
         """
         try:
-            payload = self.encode(data)
-            return self._broadcast(payload)
+            self._sparks.write(data, self.encode, self.outgoing)
         except Exception as error:  # noqa: BLE001
             failure = ParserError(f"Failed to encode outgoing data: {error}", data)
             failure.__cause__ = error
             logger.error("broadcast dropped: %s", failure)
             self.log("error", failure)
             return False
-
-    def _broadcast(self, payload: str | bytes) -> bool:
-        framed: dict[str, bytes] = {}
-        slow = []
-        for spark in self._sparks.values():
-            connection = spark.socket
-            if connection.full:
-                slow.append(spark)
-                continue
-            framing = connection.framing
-            if framing is None:
-                connection.send(payload)
-                continue
-            if framing not in framed:
-                framed[framing] = connection.prepare(payload)
-            connection.send_prepared(framed[framing])
-        for spark in slow:
-            self._write_slowly(spark, payload)
         return True
-
-    def _write_slowly(self, spark: AnySpark, payload: str | bytes) -> None:
-        spark.socket.flush()
-        if not spark.socket.full:
-            spark.socket.send(payload)
-        elif self.options.slow_consumer == "drop":
-            self.dropped("slow consumer messages")
-        else:
-            logger.warning("%r does not read what it is sent: closed", spark)
-            self.dropped("slow consumers")
-            spark.hang_up(1013)  # "try again later"
 
     # -- what a transformer needs
 
@@ -287,7 +335,7 @@ class Primus(Emitter):
             except FAILURES:
                 logger.exception("id_generator failed; a random id stands in")
             else:
-                if isinstance(made, str) and made and made not in self._sparks:
+                if isinstance(made, str) and made and made not in self._sparks.by_id:
                     return made
                 logger.error(
                     "id_generator returned %r, which %s; a random id stands in",
@@ -297,77 +345,18 @@ class Primus(Emitter):
         return secrets.token_urlsafe(16)
 
     def connect(self, spark: AnySpark, *, here: bool = False) -> Callable[[], None] | None:
-        """Announce a new spark to the ``connection`` listeners.
-
-        Each runs in a greenlet of its own, and up to its first blocking call before the next one starts.
-
-        They run when the caller has returned to the hub, or blocks.
-
-        Args:
-            here: the caller's greenlet has nothing else to do: a single listener may run in it.
-
-        Returns:
-            With ``here``, what the caller has to call, if there is such a listener.
-        """
-        self._sparks[spark.id] = spark
-        self.connected += 1
+        """Count a new spark, and announce it to the ``connection`` listeners; see `introduce`."""
+        self._sparks.by_id[spark.id] = spark
         self._sweep.start()
         logger.debug("%r connected", spark)
         if self._state != "open":  # since the handshake was let in; its answer may have had to wait
             gevent.get_hub().loop.run_callback(spark.hang_up, 1012)  # when its transport has started
-        listeners = self._registered("connection")
-        if here and len(listeners) == 1 and listeners[0].required < 2:
-            gevent.get_hub().loop.run_callback(spark.ready)
-            if self._take_once("connection", listeners[0]):
-                return partial(self._listen, listeners[0], spark)
-        self._start_listeners(spark, listeners, 0)
-        return None
-
-    def _start_listeners(self, spark: AnySpark, listeners: tuple[Listener, ...], index: int) -> None:
-        for i in range(index, len(listeners)):
-            listener = listeners[i]
-            if not self._take_once("connection", listener):
-                continue
-            if listener.required >= 2:
-                # The later ones wait for its `next` (specification, "Intercepting the `connection` events").
-                gevent.spawn_raw(self._listen, listener, spark, self._next(spark, listeners, i + 1))
-                gevent.get_hub().loop.run_callback(spark.announced)
-                return
-            gevent.spawn_raw(self._listen, listener, spark)
-        gevent.get_hub().loop.run_callback(spark.ready)
-
-    def _next(self, spark: AnySpark, listeners: tuple[Listener, ...], index: int) -> Callable[..., None]:
-        called = False
-
-        def proceed(error: Any = None) -> None:
-            nonlocal called
-            if called or not spark.writable:
-                return
-            called = True
-            if error:
-                spark.refuse(error)
-            else:
-                self._start_listeners(spark, listeners, index)
-
-        return proceed
-
-    def _listen(self, listener: Listener, spark: AnySpark, *args: Any) -> None:
-        try:
-            listener(spark, *args)
-        except ConnectionClosed as error:
-            # `while True: spark.read()` ends like this, but the one that ended may be another spark.
-            if spark.writable:
-                spark.fail(error)
-        except GreenletExit:
-            spark.end(reconnect=True)  # the host stops
-        except FAILURES as error:
-            spark.fail(error)
+        return introduce(self, spark, here=here)
 
     def forget(self, spark: AnySpark) -> None:
         """A spark has ended; see `spark.Owner`."""
-        if self._sparks.get(spark.id) is spark:
-            del self._sparks[spark.id]
-            self.connected -= 1
+        if self._sparks.by_id.get(spark.id) is spark:
+            del self._sparks.by_id[spark.id]
 
     def gone(self) -> None:
         """A connection is closed down to its socket; see `spark.Owner`."""
@@ -380,12 +369,12 @@ class Primus(Emitter):
         logger.debug("%r disconnected", spark)
         self._emit_safely("disconnection", spark)
 
-    def report(self, spark: AnySpark, event: str, error: BaseException) -> None:
+    def report(self, spark: AnySpark, what: str, error: BaseException) -> None:
         """Log what went wrong with a spark, with its traceback; see `spark.Owner`."""
         if isinstance(error, ParserError):
             logger.warning("%r: %s", spark, error)
         else:
-            logger.error("%r: a %s listener failed", spark, event, exc_info=error)
+            logger.error("%r: %s failed", spark, what, exc_info=error)
         self.log("error", error, spark)
 
     def dropped(self, what: str) -> None:
@@ -404,23 +393,6 @@ class Primus(Emitter):
         """Whether ``event`` is Primus's own, and so not for users to emit."""
         return is_reserved(event, SERVER_EVENTS)
 
-    def _emit_safely(self, event: str, *args: Any) -> None:
-        for listener in self._registered(event):
-            if listener.once:
-                self._discard(event, listener)
-            try:
-                listener(*args)
-            except FAILURES:
-                logger.exception("a %s listener failed", event)
-
-    def _take_once(self, event: str, listener: Listener) -> bool:
-        """Whether ``listener`` is to be called: a `once` listener by the first who asks, and then no more."""
-        if not listener.once:
-            return True
-        waiting = listener in self._registered(event)
-        self._discard(event, listener)
-        return waiting
-
     def _announce(self) -> None:
         """Emit ``initialised`` once, when a request or `listen` shows that listeners are in place."""
         if not self._initialised:
@@ -437,104 +409,14 @@ class Primus(Emitter):
                 timeout,
             )
 
-    # -- listening
-
-    @classmethod
-    def create_server(
-        cls,
-        fn: Callable[..., Any] | None = None,
-        *,
-        port: int,
-        host: str = "",
-        app: WSGIApp | None = None,
-        root: str | os.PathLike[str] | None = None,
-        cert: str | None = None,
-        key: str | None = None,
-        ca: str | None = None,
-        passphrase: str | None = None,
-        iknowhttpsisbetter: bool = False,
-        **options: Any,
-    ) -> Primus:
-        """Make a Primus, a server for it, and listen; `serve_forever` then serves.
-
-        Args:
-            fn: a ``connection`` listener.
-            port: 0 takes a free one; see `address`.
-            host: to listen on; empty for all addresses.
-            app: the WSGI application that answers the other requests.
-            root: folder of the next three.
-            cert, key, ca: PEM files; with ``cert`` the server speaks HTTPS.
-            passphrase: of the key.
-            iknowhttpsisbetter: do not advise HTTPS.
-            **options: of `Primus`.
-
-        Raises:
-            OSError: the port is taken, or a file cannot be read.
-        """
-        primus = cls(app, **options)
-        if fn is not None:
-            primus.on("connection", fn)
-        folder = Path(root) if root is not None else Path()
-        context = None
-        if cert is not None:
-            paths = [str(folder / name) if name else None for name in (cert, key, ca)]
-            context = tls_context(str(paths[0]), paths[1], paths[2], passphrase)
-        elif key or ca or passphrase:
-            raise OptionError("key, ca and passphrase need cert", "cert")
-        elif not iknowhttpsisbetter:
+    def _warn_about_processes(self, environ: Mapping[str, Any]) -> None:
+        """Once, where the server says that there are several (specification, "Can I use cluster?")."""
+        if environ.get("wsgi.multiprocess") and not self.options.iknowclusterwillbreakconnections:
             logger.warning(
-                "this server speaks HTTP; HTTPS keeps proxies from breaking connections: give `cert` and "
-                "`key`, or `iknowhttpsisbetter=True` to silence this"
+                "several processes serve: a broadcast reaches the sparks of its own process only, and "
+                "polling needs a load balancer that sends a client to the same process again (sticky "
+                "sessions); the option `iknowclusterwillbreakconnections=True` silences this"
             )
-        primus.listen(port, host, ssl_context=context)
-        return primus
-
-    def listen(self, port: int, host: str = "", *, ssl_context: Any = None) -> PrimusServer:
-        """Make a server for this Primus and begin to listen. Connections are taken as soon as the hub runs.
-
-        Raises:
-            OSError: the port is taken.
-        """
-        self.server = make_server(
-            (host, port),
-            self,
-            ssl_context=ssl_context,
-            header_timeout=self.options.handshake_timeout,
-            handshake_timeout=self.options.handshake_timeout,
-        )
-        self.server.start()
-        self._announce()
-        return self.server
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port that `listen` got.
-
-        Raises:
-            RuntimeError: it was not called.
-        """
-        if self.server is None:
-            raise RuntimeError("this Primus does not listen; call listen() or use create_server()")
-        return str(self.server.server_host or "127.0.0.1"), int(self.server.server_port or 0)
-
-    def serve_forever(self) -> None:
-        """Serve until `destroy`, or until SIGTERM, SIGHUP or SIGINT: then drain and return. Blocks.
-
-        Raises:
-            RuntimeError: `listen` was not called.
-        """
-        server = self.server
-        if server is None:
-            raise RuntimeError("this Primus does not listen; call listen() or use create_server()")
-        uninstall: Callable[[], None] = lambda: None  # noqa: E731
-        try:
-            uninstall = drains.install_signals(server.stop_listening, lambda: server.stop(timeout=1))
-        except ValueError:
-            pass  # not the main thread: whoever started us stops us
-        try:
-            server.serve_forever()
-        finally:
-            uninstall()
 
     # -- the end
 
@@ -597,8 +479,9 @@ class Primus(Emitter):
         return bool(self._no_sockets.wait(timeout))
 
     def __repr__(self) -> str:
-        name = self.options.parser if isinstance(self.options.parser, str) else "custom"
-        return f"<Primus {self.options.transformer}/{name} {self._state} {self.connected} sparks>"
+        return (
+            f"<Primus {self.options.transformer}/{self._parser_name} {self._state} {self.connected} sparks>"
+        )
 
 
 def _default_max_connections() -> int:

@@ -16,11 +16,14 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from gevent import get_hub
+from gevent.lock import RLock
 from greenlet import getcurrent
 
 from .dispatchers import FAILURES
 from .errors import ConcurrencyError, ConnectionClosed, ParserError, PrimusError, ReadTimeout
 from .events import SPARK_EVENTS, Emitter, Listener, is_reserved
+from .protocols import primus as own
+from .transforms import Packet, Transform, apply
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -47,11 +50,11 @@ _DROPPED: Final = _Nothing()
 
 OPEN: Final = 3
 
-# What every message of Primus's own begins with, behind what the parser may put in front of it.
-TEXT_MARK: Final = "primus::"
-BYTES_MARK: Final = b"primus::"
+TEXT_MARK: Final = own.TEXT_MARK
+BYTES_MARK: Final = own.BYTES_MARK
 
-SERVER_CLOSE = "primus::server::close"
+# While anybody listens to these, every message tells.
+WATCHED: Final = ("incoming::data", "outgoing::data")
 
 
 class Owner(Protocol):
@@ -62,6 +65,8 @@ class Owner(Protocol):
     trusted_proxies: Sequence[str] | None
     encode: Callable[[Any], Raw]
     decode: Callable[[Raw], Any]
+    incoming: Sequence[Transform]
+    outgoing: Sequence[Transform]
 
     def run(self, task: Callable[..., None], *args: Any) -> None:
         """Run ``task``, which must not raise, in a greenlet: at once if called in the hub."""
@@ -75,8 +80,8 @@ class Owner(Protocol):
     def spark_ended(self, spark: Spark) -> None:
         """Emit ``disconnection``. Called in a greenlet."""
 
-    def report(self, spark: Spark, event: str, error: BaseException) -> None:
-        """Log a failure, and emit it as ``log``. Called in a greenlet."""
+    def report(self, spark: Spark, what: str, error: BaseException) -> None:
+        """Log that ``what`` failed, and emit it as ``log``. Called in a greenlet."""
 
     def dropped(self, what: str) -> None:
         """Count something that was dropped."""
@@ -90,6 +95,7 @@ class Spark(Emitter):
         primus: the server.
         socket: the transformer's own connection, for example ``spark.socket.close(4000, "reason")``.
         clean: after the end, whether one of the two sides said goodbye.
+        watched: whether somebody listens to the raw messages, `incoming::data` and `outgoing::data`.
     """
 
     OPENING = 1
@@ -104,6 +110,7 @@ class Spark(Emitter):
         "_dispatching",
         "_ended",
         "_flowing",
+        "_from_below",
         "_inbox",
         "_inbox_bytes",
         "_ready",
@@ -118,6 +125,7 @@ class Spark(Emitter):
         "primus",
         "seen_at",
         "socket",
+        "watched",
     )
 
     def __init__(
@@ -144,6 +152,8 @@ class Spark(Emitter):
         self._inbox_bytes = 0
         self._waiter: Any = None  # the greenlet that is parked in `read`
         self._warned = False
+        self._from_below = False  # true when it was the transport that ended
+        self.watched = False
         # For the sweep (`primus_gevent.heartbeat`): seconds of its clock.
         self.seen_at = now
         self.pinged_at = now
@@ -224,8 +234,13 @@ class Spark(Emitter):
                 self._take() if self._inbox else self._park() if deadline is None else self._wait(deadline)
             )
             message = self._decode(raw)
-            if message is not _DROPPED:
+            if message is _DROPPED:
+                continue
+            if not self.primus.incoming:
                 return message
+            packet = self._transform(message, raw)
+            if packet is not None:
+                return packet.data
 
     def __iter__(self) -> Iterator[Any]:
         """Yield messages until the connection ends, in whichever way."""
@@ -306,16 +321,36 @@ class Spark(Emitter):
         try:
             message = self.primus.decode(raw)
         except Exception as error:  # noqa: BLE001
-            self._fail(ParserError(f"Failed to decode incoming data: {error}", raw), error)
+            failure = ParserError(f"Failed to decode incoming data: {error}", raw)
+            failure.__cause__ = error
+            self._fail("parser", failure)
             return _DROPPED
-        if type(message) is str and message[:8] == "primus::" and self._is_protocol(message):
+        if type(message) is str and message[:8] == "primus::" and self._consumed(message):
             return _DROPPED
         return message
+
+    def _transform(
+        self, message: Any, raw: Raw, caught: tuple[type[BaseException], ...] = (Exception,)
+    ) -> Packet | None:
+        """Pass a message through the incoming transforms; None when one of them swallowed or broke it.
+
+        Args:
+            caught: what concerns the message only. In the user's greenlet a timeout or a kill is the user's.
+        """
+        packet = Packet(message, raw, self)
+        try:
+            return packet if apply(self.primus.incoming, packet) else None
+        except caught as error:
+            self._fail("an incoming transform", error)
+            return None
 
     # -- receiving, the transport's side; all of it runs in the hub
 
     def receive(self, messages: Sequence[Raw]) -> None:
         """Take what one read of the socket brought; see `transports.base.Receiver`."""
+        if self.watched:
+            for raw in messages:
+                self._note("incoming::data", raw)
         waiter = self._waiter
         if waiter is not None and len(messages) == 1:
             raw = messages[0]
@@ -362,6 +397,7 @@ class Spark(Emitter):
     def closed(self, clean: bool) -> None:
         """The connection has ended from below; see `transports.base.Receiver`."""
         if self._state == self.OPEN:
+            self._from_below = True
             self._finish(clean=clean)
 
     def gone(self) -> None:
@@ -379,25 +415,22 @@ class Spark(Emitter):
             message = self.primus.decode(raw)
         except Exception:  # noqa: BLE001
             return False  # whoever reads it will find the same, and report it
-        return isinstance(message, str) and message.startswith("primus::") and self._is_protocol(message)
+        return own.is_own(message) and self._consumed(message)
 
-    def _is_protocol(self, message: str) -> bool:
-        # The rule of every generation: the command ends at the next colon, the value begins two further.
-        end = message.find(":", 8)
-        if end < 0:
-            return False
-        command, value = message[8:end], message[end + 2 :]
+    def _consumed(self, message: str) -> bool:
+        """Act on a message of Primus's own; False for one that only looks like it, and is data."""
+        command, value = own.parse(message) or ("", "")
         if command == "ping":
             self.pings_itself = True
             self._note("incoming::ping", value)
-            self._send_protocol(f"primus::pong::{value}")
+            self._send_protocol(own.pong(value))
             self._note("outgoing::pong", value)
             self._note("heartbeat")
         elif command == "pong":
             self._note("incoming::pong", value)
             self._note("heartbeat")
         elif command == "id":
-            self._send_protocol(f"primus::id::{self.id}")
+            self._send_protocol(own.answer_id(self.id))
         else:
             return False  # unknown ones are messages like any other
         return True
@@ -411,11 +444,16 @@ class Spark(Emitter):
 
     def _send_own(self, message: str) -> None:
         try:
-            self.socket.send(self.primus.encode(message))
+            payload = self.primus.encode(message)
+            self.socket.send(payload)
         except Exception as error:  # noqa: BLE001
             # Not every parser can carry such a text. This may be the hub: the listeners hear of it elsewhere.
             failure = ParserError(f"Failed to encode {message[:32]!r}: {error}", message)
-            self.primus.run(self._fail, failure, error)
+            failure.__cause__ = error
+            self.primus.run(self._fail, "parser", failure)
+            return
+        if self.watched:
+            self.sending(payload)
 
     def _note(self, event: str, *args: Any) -> None:
         """Emit an event from the hub, if anybody listens."""
@@ -424,7 +462,7 @@ class Spark(Emitter):
 
     def ping(self, now_ms: int) -> None:
         """Ask a client that does not ping by itself for a sign of life. Called by the sweep."""
-        self._send_protocol(f"primus::ping::{now_ms}")
+        self._send_protocol(own.ping(now_ms))
         self._note("outgoing::ping", now_ms)
 
     # -- sending
@@ -433,20 +471,54 @@ class Spark(Emitter):
         """Send one message; parks the caller while more than ``write_buffer`` bytes wait for the client.
 
         Returns:
-            True when it was accepted; False when the spark has ended, or when the message could not be
-            encoded, which is an ``error`` event and leaves the spark open.
+            True when it was accepted, also when an outgoing transform has swallowed it; False when the spark
+            has ended, or when the message could not be transformed or encoded, which is an ``error`` event
+            and leaves the spark open.
         """
         if self._state != OPEN:
             return False
+        if self.primus.outgoing:
+            return self._write_transformed(data)
+        return self._write(data)
+
+    def _write(self, data: Any) -> bool:
         try:
             payload = self.primus.encode(data)
             self.socket.send(payload)
         except Exception as error:  # noqa: BLE001
-            self._fail(ParserError(f"Failed to encode outgoing data: {error}", data), error)
+            failure = ParserError(f"Failed to encode outgoing data: {error}", data)
+            failure.__cause__ = error
+            self.not_sent(failure)
             return False
+        if self.watched:
+            self.sending(payload)
         if self.socket.full:
             self.socket.wait_writable()
         return True
+
+    def _write_transformed(self, data: Any) -> bool:
+        # A transform may block, and messages leave in the order in which they were written.
+        lock = self.__dict__.get("_writing")
+        if lock is None:
+            lock = self.__dict__["_writing"] = RLock()
+        with lock:
+            packet = Packet(data, spark=self)
+            try:
+                passed = apply(self.primus.outgoing, packet)
+            except Exception as error:  # noqa: BLE001
+                self.not_sent(error)
+                return False
+            if self._state != OPEN:
+                return False  # ended while the transforms were waiting
+            return self._write(packet.data) if passed else True
+
+    def sending(self, payload: Raw) -> None:
+        """Tell who watches that this is on its way to the transport."""
+        self._note("outgoing::data", payload)
+
+    def not_sent(self, error: BaseException) -> None:
+        """A message was dropped on its way out: tell, and live on."""
+        self._fail("parser" if isinstance(error, ParserError) else "an outgoing transform", error)
 
     def end(self, data: Any = NOTHING, reconnect: bool = False) -> bool:
         """End the connection, after writing ``data`` if there is any.
@@ -463,7 +535,7 @@ class Spark(Emitter):
         if data is not NOTHING:
             self.write(data)
         if not reconnect:
-            self._send_own(SERVER_CLOSE)
+            self._send_own(own.SERVER_CLOSE)
         # 1012 is "service restart": come back (IANA's registry of RFC 6455 close codes).
         return self.hang_up(1012 if reconnect else 1000)
 
@@ -527,6 +599,8 @@ class Spark(Emitter):
     def ready(self) -> None:
         """Every `connection` listener has started: messages may flow now. Called in the hub."""
         self._ready = True
+        self._note("outgoing::open")
+        self._note("incoming::open")
         if not self._announced:
             self.announced()
         self._start_flow()
@@ -543,17 +617,23 @@ class Spark(Emitter):
         if event == "data":
             self._flowing = True
             get_hub().loop.run_callback(self._start_flow)
+        elif event in WATCHED:
+            self.watched = True
 
     def off(self, event: str, function: Callable[..., Any] | None = None) -> bool:
         """Remove a listener, or all of ``event``; tell whether anything was removed."""
         removed = super().off(event, function)
-        self._flowing = bool(self._registered("data"))
+        self._removed()
         return removed
 
     def remove_all_listeners(self, event: str | None = None) -> None:
         """Remove the listeners of ``event``, or of all events."""
         super().remove_all_listeners(event)
+        self._removed()
+
+    def _removed(self) -> None:
         self._flowing = bool(self._registered("data"))
+        self.watched = any(self._registered(event) for event in WATCHED)
 
     def _dispatch(self) -> None:
         """Emit what waits; after the last message of a spark that has ended, its end. Never raises."""
@@ -561,11 +641,20 @@ class Spark(Emitter):
             while self._inbox and self._flowing:
                 raw = self._take()
                 message = self._decode(raw)
-                if message is not _DROPPED:
-                    self._emit_data(message, raw)
+                if message is _DROPPED:
+                    continue
+                if self.primus.incoming:
+                    packet = self._transform(message, raw, FAILURES)
+                    if packet is None:
+                        continue
+                    message, raw = packet.data, packet.raw
+                self._emit_data(message, raw)
             if self._state != self.OPEN and not self._ended:
                 self._ended = True
+                if self._from_below:
+                    self._emit_safely("incoming::end")
                 self._emit_safely("readyStateChange")
+                self._emit_safely("outgoing::end")
                 self.primus.spark_ended(self)
                 self._emit_safely("end")
         finally:
@@ -579,7 +668,7 @@ class Spark(Emitter):
             try:
                 listener(message, raw)
             except FAILURES as error:
-                self._fail(error)
+                self._fail("a data listener", error)
 
     def _emit_safely(self, event: str, *args: Any) -> None:
         for listener in self._registered(event):
@@ -591,17 +680,16 @@ class Spark(Emitter):
         try:
             listener(*args)
         except FAILURES as error:
-            self.primus.report(self, event, error)
+            self.primus.report(self, f"a {event} listener", error)
 
-    def _fail(self, error: BaseException, cause: BaseException | None = None) -> None:
+    def _fail(self, what: str, error: BaseException) -> None:
         """A message was dropped or a ``data`` listener raised: tell, and live on."""
-        error.__cause__ = cause or error.__cause__
-        self.primus.report(self, "data" if cause is None else "parser", error)
+        self.primus.report(self, what, error)
         self._emit_safely("error", error)
 
     def fail(self, error: BaseException) -> None:
         """A `connection` listener raised: tell, and end the connection (WebSocket close 1011)."""
-        self.primus.report(self, "connection", error)
+        self.primus.report(self, "a connection listener", error)
         self._emit_safely("error", error)
         self.hang_up(1011)
 

@@ -26,23 +26,27 @@ FLOORS = {
     "heartbeat": 1,
     "events": 1,
     "hosts": 1,
-    "options": 1,
     "parsers": 1,
     "plugins": 1,
     "protocols": 1,
     "request": 1,
     "transforms": 1,
     "library": 2,
+    "introductions": 2,
     "middleware": 2,
+    "options": 2,
     "session": 2,
     "spark": 2,
+    "sparks": 2,
     "transports": 2,
     "client": 3,
+    "extensions": 3,
     "transformers": 3,
-    "primus": 4,
-    "front door": 5,
-    "demo": 6,
-    "__main__": 7,  # a program that uses the front door, as any other program does
+    "serving": 4,
+    "primus": 5,
+    "front door": 6,
+    "demo": 7,
+    "__main__": 8,  # a program that uses the front door, as any other program does
 }
 FRONT_DOOR = ("__init__", "server")  # two files, one room
 SANS_IO = ("parsers", "protocols")

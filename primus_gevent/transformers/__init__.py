@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 from ..errors import UnknownNameError
+from ..middleware.exchange import Exchange
 
 __all__ = ["TRANSFORMERS", "Transformer", "load"]
 
@@ -19,8 +20,14 @@ class Transformer(Protocol):
 
     name: str
 
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        """Answer a request below the pathname that is none of Primus's own documents."""
+    def __call__(self, exchange: Exchange, start_response: Any) -> Iterable[bytes]:
+        """Answer a request below the pathname that no layer has answered.
+
+        Every answer carries ``exchange.headers``, where the framework's protocol does not say otherwise.
+        """
+
+    def refuse(self, exchange: Exchange, start_response: Any) -> Iterable[bytes]:
+        """Give ``exchange.answer`` to an upgrade request, in a way that its client understands."""
 
 
 def load(name: str) -> Any:

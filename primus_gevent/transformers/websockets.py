@@ -8,11 +8,14 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gevent import get_hub
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 from .. import hosts
 from ..errors import HandshakeError, HostError, OptionError
 from ..hosts import Host, Taken
 from ..middleware import Response
+from ..middleware.builtin import NO_CACHE
+from ..middleware.exchange import Exchange
 from ..middleware.origins import is_allowed
 from ..protocols.deflate import DeflateOptions
 from ..protocols.handshake import ServerHandshake
@@ -26,11 +29,11 @@ __all__ = ["WebSockets"]
 
 logger = logging.getLogger("primus_gevent")
 
-# As the original has it: an answer to a handshake must never be taken from a cache.
-NO_CACHE = (
-    ("Cache-Control", "no-store, no-cache, must-revalidate, max-age=0"),
-    ("Pragma", "no-cache"),
+# Of an answer that leaves HTTP: these are the handshake's own business.
+HANDSHAKE_HEADERS = frozenset(
+    {"connection", "upgrade", "content-length", "content-type", "transfer-encoding"}
 )
+MAX_REASON_BYTES = 123  # of a Close frame (RFC 6455, section 5.5)
 
 
 class WebSockets:
@@ -50,16 +53,16 @@ class WebSockets:
             close_timeout=options.close_timeout,
         )
 
-    def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+    def __call__(self, exchange: Exchange, start_response: Any) -> Iterable[bytes]:
+        """Answer a request that the layers have let pass."""
+        environ = exchange.environ
         try:
             handshake = ServerHandshake.parse(environ, compression=self._compression)
         except HandshakeError as error:
-            return _refuse(error.status, error.reason, error.headers)(environ, start_response)
-        try:
-            host = hosts.find(environ, start_response)
-        except HostError as error:
-            logger.error("cannot take a WebSocket: %s", error)
-            return _refuse(501, "This server cannot take over the connection")(environ, start_response)
+            return exchange.respond(start_response, _refusal(error.status, error.reason, error.headers))
+        host, answer = _find_host(environ, start_response)
+        if host is None:
+            return exchange.respond(start_response, answer)
         if not is_allowed(environ, self._primus.options.origins):
             logger.info(
                 "refused a connection from the origin %r; to let it in, add it to the option `origins`",
@@ -67,19 +70,32 @@ class WebSockets:
             )
             if host.upgraded:
                 return self._close_upgraded(host, 1008, "This origin is not allowed")
-            return _refuse(403, "This origin is not allowed")(environ, start_response)
+            return exchange.respond(start_response, _refusal(403, "This origin is not allowed"))
         busy = self._primus.refuses()
         if busy:
             if host.upgraded:
                 return self._close_upgraded(host, 1013, busy)
-            return _refuse(503, busy, [("Retry-After", "1")])(environ, start_response)
-        return self._connect(host, handshake, environ)
+            return exchange.respond(start_response, _refusal(503, busy, [("Retry-After", "1")]))
+        return self._connect(host, handshake, exchange)
 
-    def _connect(self, host: Host, handshake: ServerHandshake, environ: dict[str, Any]) -> Iterable[bytes]:
+    def refuse(self, exchange: Exchange, start_response: Any) -> Iterable[bytes]:
+        """Give a layer's answer to an upgrade request."""
+        if "wsgi.websocket" in exchange.environ:
+            host, _ = _find_host(exchange.environ, start_response)
+            if host is not None and host.upgraded:
+                # "policy violation"; the reason is all that there is room for
+                reason = _text_of(exchange).encode()[:MAX_REASON_BYTES].decode("utf-8", "ignore")
+                return self._close_upgraded(host, 1008, reason)
+        return exchange.respond(start_response)
+
+    def _connect(self, host: Host, handshake: ServerHandshake, exchange: Exchange) -> Iterable[bytes]:
         # Before the 101: when it is out, the client may be gone, and the environ emptied.
-        record = RequestRecord(environ)
+        record = RequestRecord(exchange.environ, exchange.seen_request)
+        headers = handshake.response_headers()
+        if exchange.headers:
+            headers += [h for h in exchange.headers if h[0].lower() not in HANDSHAKE_HEADERS]
         try:
-            taken = host.switch(handshake.response_headers())
+            taken = host.switch(headers)
         except OSError as error:
             logger.debug("client left during its handshake: %s", error)
             return []
@@ -136,8 +152,26 @@ class _Nobody:
         pass
 
 
-def _refuse(status: int, reason: str, headers: Iterable[tuple[str, str]] = ()) -> Response:
+def _find_host(environ: dict[str, Any], start_response: Any) -> tuple[Host | None, Response | None]:
+    """The server that hands over the connection, or what to answer where there is none."""
+    try:
+        return hosts.find(environ, start_response), None
+    except HostError as error:
+        logger.error("cannot take a WebSocket: %s", error)
+        return None, _refusal(501, "This server cannot take over the connection")
+
+
+def _refusal(status: int, reason: str, headers: Iterable[tuple[str, str]] = ()) -> Response:
     return Response(status, reason, headers=[*headers, *NO_CACHE])
+
+
+def _text_of(exchange: Exchange) -> str:
+    """The body of a layer's answer."""
+    try:
+        assert exchange.answer is not None
+        return WerkzeugResponse.from_app(exchange.answer, exchange.environ).get_data(as_text=True)
+    except UnicodeDecodeError:
+        return ""
 
 
 def _compression(option: Any) -> bool | DeflateOptions:

@@ -71,6 +71,9 @@ setup(
         "speed": ["websockets>=13"],
         "flask": ["flask>=3.0"],
         "gunicorn": ["gunicorn>=20.1"],
+        # parsers
+        "msgpack": ["msgpack>=1.1,<2"],
+        "orjson": ["orjson>=3.10,<4"],
     },
     entry_points={"console_scripts": ["primus-gevent = primus_gevent.__main__:main"]},
 )

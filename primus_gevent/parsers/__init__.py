@@ -14,7 +14,10 @@ from ..errors import UnknownNameError
 
 __all__ = ["PARSERS", "Parser", "load"]
 
-PARSERS = {"json": ".json"}
+PARSERS = {
+    "json": ".json",
+    "msgpack": ".msgpack",
+}
 
 
 class Parser(Protocol):

@@ -71,6 +71,8 @@ setup(
         "speed": ["websockets>=13"],
         "flask": ["flask>=3.0"],
         "gunicorn": ["gunicorn>=20.1"],
+        # reads PKCS#12 bundles: the option `pfx` of `create_server`
+        "pfx": ["cryptography>=42.0.8"],
         # parsers
         "msgpack": ["msgpack>=1.1,<2"],
         "orjson": ["orjson>=3.10,<4"],

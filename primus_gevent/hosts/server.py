@@ -15,10 +15,10 @@ from collections.abc import Callable
 from typing import Any
 
 import gevent
-import gevent.ssl
 from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from primus_gevent.hosts.base import set_nodelay
+from primus_gevent.hosts.tls import tls_context
 
 __all__ = ["PrimusHandler", "PrimusServer", "make_server", "tls_context"]
 
@@ -218,28 +218,6 @@ class PrimusServer(WSGIServer):
             listener.close()
 
 
-def tls_context(
-    certfile: str, keyfile: str | None = None, ca_certs: str | None = None, password: str | None = None
-) -> gevent.ssl.SSLContext:
-    """The context of a TLS server, cooperative whether the process is monkey-patched or not.
-
-    Args:
-        certfile: path of a PEM file with the certificate and those that lead to its root.
-        keyfile: path of the private key, if it is not in `certfile`.
-        ca_certs: path of a PEM file with further authorities.
-        password: of the private key.
-
-    Raises:
-        OSError: a file is missing, or `ssl.SSLError`: it is not what it should be.
-    """
-    context = gevent.ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certfile, keyfile, password)
-    if ca_certs is not None:
-        context.load_verify_locations(ca_certs)
-    context.set_alpn_protocols(["http/1.1"])
-    return context
-
-
 def make_server(
     listener: Any,
     app: Any,
@@ -255,6 +233,7 @@ def make_server(
     keyfile: str | None = None,
     ca_certs: str | None = None,
     password: str | None = None,
+    pfx: str | None = None,
 ) -> PrimusServer:
     """A server, not started yet.
 
@@ -266,13 +245,15 @@ def make_server(
         error_log: the same for ``wsgi.errors`` and requests that cannot be read (level ERROR).
         spawn: as of `gevent.baseserver.BaseServer`.
         ssl_context: serve TLS with it; it has to be gevent's class if the process is not monkey-patched.
-        certfile, keyfile, ca_certs, password: serve TLS with the context that `tls_context` makes of them.
+        certfile, keyfile, ca_certs, password, pfx: serve TLS with the context that `tls_context` makes of
+            them; most names are gevent's.
 
     Raises:
         OSError: a file for TLS cannot be read.
+        OptionError: the files for TLS do not make a certificate.
     """
-    if ssl_context is None and certfile is not None:
-        ssl_context = tls_context(certfile, keyfile, ca_certs, password)
+    if ssl_context is None and (certfile is not None or pfx is not None):
+        ssl_context = tls_context(certfile, keyfile, ca_certs, password, pfx=pfx)
     tls: dict[str, Any] = {}
     if ssl_context is not None:
         # the handshake is done, with a limit, in `wrap_socket_and_handle`

@@ -6,9 +6,11 @@ import socket
 import ssl
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
+from tests.support.certificates import PASSPHRASE, family
 from tests.support.client import Client
 from tests.support.hosts import Server, serve, wait_until
 
@@ -171,3 +173,28 @@ def test_tls_handshake_fails(secure: Server) -> None:
         assert client.request("/one").status == 200
     wait_until(lambda: secure.sockets() == 1)
     assert secure.tracebacks() == []
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.parametrize("kind", ["bundle", "files"])
+def test_tls_with_the_whole_chain(kind: str, version: ssl.TLSVersion) -> None:
+    """A client that knows the root only believes it, and is asked for no certificate."""
+    ours = family()
+    options: dict[str, Any] = {"password": PASSPHRASE}
+    if kind == "bundle":
+        options["pfx"] = ours.bundle("server.pfx", PASSPHRASE, ours.root, ours.between)
+    else:
+        options["certfile"] = ours.write("server.pem", ours.server.pem())
+        options["keyfile"] = ours.write("server.key", ours.server.key_pem(PASSPHRASE))
+        options["ca_certs"] = ours.write("between.pem", ours.between.pem())
+    context = ssl.create_default_context(cafile=ours.write("root.pem", ours.root.pem()))
+    context.minimum_version = context.maximum_version = version
+    with (
+        serve("own", factory=PLAIN, server_options=options) as server,
+        socket.create_connection(server.address, timeout=5) as plain,
+        context.wrap_socket(plain, server_hostname="localhost") as sock,
+    ):
+        sock.sendall(b"GET /one HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        answer = b"".join(iter(lambda: sock.recv(65536), b""))
+        assert answer.startswith(b"HTTP/1.1 200 ")
+        assert answer.endswith(b"\r\n\r\none")

@@ -40,7 +40,7 @@ def own(app: Any, tls: dict[str, str], options: dict[str, Any]) -> None:
     from primus_gevent.hosts.server import make_server, tls_context
 
     if hasattr(app, "serve_forever"):  # a Primus
-        announce(app.listen(0, "127.0.0.1", ssl_context=tls_context(**tls) if tls else None))
+        announce(app.listen(0, "127.0.0.1", ssl_context=tls_context(*tls.values()) if tls else None))
         app.serve_forever()
         return
     server = make_server(("127.0.0.1", 0), app, log=sys.stderr, error_log=sys.stderr, **tls, **options)

@@ -21,6 +21,7 @@ from .errors import OptionError, ParserError
 from .events import SERVER_EVENTS, is_reserved
 from .heartbeat import Sweep
 from .hosts import drain as drains
+from .hosts.pywsgi import server_of
 from .introductions import introduce
 from .library import LibrarySettings, compile_library
 from .middleware import Response, documents
@@ -147,8 +148,7 @@ class Primus(Serving):
         if self._state == "destroyed":
             return self._app(environ, start_response)
         if not self._initialised:
-            self._announce()
-            self._warn_about_processes(environ)
+            self._first_request(environ, start_response)
         exchange = Exchange(environ, path[len(pathname) :])
         self._stack.run(exchange)
         answer: Iterable[bytes]
@@ -409,8 +409,11 @@ class Primus(Serving):
                 timeout,
             )
 
-    def _warn_about_processes(self, environ: Mapping[str, Any]) -> None:
-        """Once, where the server says that there are several (specification, "Can I use cluster?")."""
+    def _first_request(self, environ: Mapping[str, Any], start_response: Any) -> None:
+        self._announce()
+        if self.server is None:
+            self.server = server_of(start_response)
+        # Specification, "Can I use cluster?"
         if environ.get("wsgi.multiprocess") and not self.options.iknowclusterwillbreakconnections:
             logger.warning(
                 "several processes serve: a broadcast reaches the sparks of its own process only, and "
@@ -440,29 +443,47 @@ class Primus(Serving):
     def destroy(self, close: bool = True, timeout: float = 0, reconnect: bool = False) -> None:
         """End every spark, emit ``close`` and forget all listeners. Blocks until it is done.
 
+        Afterwards the wrapped application answers below the pathname too. A `close` listener with two
+        parameters gets ``options, next``, and is waited for.
+
         Args:
-            close: also stop the server that `listen` made.
+            close: also stop the server; see `server`.
             timeout: seconds to wait before that.
-            reconnect: let the clients come back; by default they are told that this is final.
+            reconnect: let the clients come back; by default they are told that this is final. Closes the
+                server too, or they would come back to this one.
         """
+        close = close or reconnect
         if timeout:
             gevent.sleep(timeout)
         if self._state == "destroyed":
             return
         self._state = "destroyed"
         drains.unregister(self.drain)
-        if close and self.server is not None:
-            self.server.stop_listening()
+        if close:
+            self._stop_listening()
         self._end_all(reconnect=reconnect)
         self._wait_for_sockets(self.options.close_timeout + 1)
         self._sweep.stop()
-        self._emit_safely("close", {"close": close, "timeout": timeout, "reconnect": reconnect})
-        if close and self.server is not None:
-            self.server.stop(timeout=1)
+        self._emit_and_wait("close", {"close": close, "timeout": timeout, "reconnect": reconnect})
+        if close:
+            self._stop_server()
         self.remove_all_listeners()
         self._dispatchers.stop()
 
     end = destroy
+
+    def _emit_and_wait(self, event: str, argument: Any) -> None:
+        for listener in self._registered(event):
+            if not self._claim(event, listener):
+                continue
+            done = Event()
+            try:
+                listener(argument, lambda *_, done=done: done.set())
+            except FAILURES:
+                logger.exception("a %s listener failed", event)
+                continue
+            if listener.required >= 2 and not done.wait(self.options.close_timeout):
+                logger.error("a %s listener did not call next within %s s", event, self.options.close_timeout)
 
     def _end_all(self, *, reconnect: bool) -> None:
         for count, spark in enumerate(self, 1):

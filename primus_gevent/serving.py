@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from greenlet import getcurrent
+
 from .errors import OptionError
 from .extensions import Extensions
 from .hosts import drain as drains
@@ -25,12 +27,13 @@ class Serving(Extensions):
     """The listening part of one server.
 
     Attributes:
-        server: the WSGI server that `listen` made; None without it.
+        server: the WSGI server that `listen` made, or the `gevent.pywsgi.WSGIServer` that serves this Primus,
+            from its first request on; None under other servers, which end by themselves.
     """
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
-        self.server: PrimusServer | None = None
+        self.server: Any = None
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request."""
@@ -46,16 +49,32 @@ class Serving(Extensions):
         Raises:
             OSError: the port is taken.
         """
-        self.server = make_server(
+        server = self.server = make_server(
             (host, port),
             self,
             ssl_context=ssl_context,
             header_timeout=self.options.handshake_timeout,
             handshake_timeout=self.options.handshake_timeout,
         )
-        self.server.start()
+        server.start()
         self._announce()
-        return self.server
+        return server
+
+    def _stop_listening(self) -> None:
+        """Take no further connection."""
+        if isinstance(self.server, PrimusServer):
+            self.server.stop_listening()
+        elif self.server is not None:
+            self.server.stop_accepting()
+
+    def _stop_server(self) -> None:
+        """Close the server; its handlers have a second to finish."""
+        if self.server is None:
+            return
+        if getcurrent() in (self.server.pool or ()):
+            self.server.close()  # called in a request: to stop it would kill this greenlet
+        else:
+            self.server.stop(timeout=1)
 
     @property
     def address(self) -> tuple[str, int]:

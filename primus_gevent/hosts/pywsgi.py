@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from gevent.pywsgi import WSGIHandler
+from gevent.pywsgi import WSGIHandler, WSGIServer
 
 from primus_gevent.hosts.base import (
     Environ,
@@ -33,7 +33,7 @@ from primus_gevent.hosts.base import (
     set_nodelay,
 )
 
-__all__ = ["PywsgiHost", "find", "read_file"]
+__all__ = ["PywsgiHost", "find", "read_file", "server_of"]
 
 
 class PywsgiHost(Host):
@@ -96,6 +96,15 @@ def read_file(environ: Environ) -> Any:
     if is_gevent(getattr(getattr(rfile, "raw", None), "_sock", None)):
         return rfile
     return None
+
+
+def server_of(start_response: StartResponse) -> WSGIServer | None:
+    """The pywsgi server of this request; None for another one, and for gunicorn's, which is not ours."""
+    handler = getattr(start_response, "__self__", None)
+    server = handler.server if isinstance(handler, WSGIHandler) else None
+    if not isinstance(server, WSGIServer) or type(server).__module__.startswith("gunicorn."):
+        return None
+    return server
 
 
 def find(environ: Environ, start_response: StartResponse) -> PywsgiHost | None:

@@ -2,6 +2,7 @@
 
 The client is written in real JavaScript files; nothing here knows what is in them, except which files make
 up the core, in which order. A transformer or parser is one file of its folder under ``js/``, found by name.
+What several parsers are built on is in files of its own.
 """
 
 from __future__ import annotations
@@ -16,14 +17,25 @@ from typing import Any, Literal
 
 from ..errors import OptionError, UnknownNameError
 
-__all__ = ["LibrarySettings", "compile_library", "known", "strip_comments"]
+__all__ = ["LibrarySettings", "compact", "compile_library", "known"]
 
 Format = Literal["script", "esm"]
 
 FORMATS = ("script", "esm")
 
 # In this order: classes are not hoisted as functions are.
-CORE = ("emitter", "timers", "address", "recovery", "heartbeat", "primus")
+CORE = ("emitter", "line", "timers", "address", "recovery", "heartbeat", "primus")
+
+# What a parser is built on, besides its own file.
+PARSER_PARTS = {
+    "binary": ("members", "pack"),
+    "ejson": ("members",),
+    "jsonh": ("members",),
+    "msgpack": ("members", "pack"),
+}
+
+# Parsers that differ from another one on the server only.
+PARSER_ALIASES = {"orjson": "json"}
 
 # The client pings this much before the server's timer runs out; what a default client of 2.4 does.
 PING_MARGIN = 10.0
@@ -43,7 +55,8 @@ class LibrarySettings:
         pathname: path that the server owns, with its leading slash.
         global_name: name of the global in a plain script.
         transformer: name of a file in ``js/transformers``, in lower case.
-        parser: name of a file in ``js/parsers``, in lower case; not looked at with a ``parser_source``.
+        parser: name of a file in ``js/parsers`` or an alias of one, in lower case; not looked at with a
+            ``parser_source``.
         parser_source: JavaScript expression ``{encoder, decoder}`` of a parser that is not ours.
         timeout: seconds after which the server ends a silent spark; ``None`` or ``False``: never, and the
             client does not ping.
@@ -122,15 +135,19 @@ def ping_interval(timeout: float | None) -> int | Literal[False]:
 
 
 def parser_source(settings: LibrarySettings) -> str:
-    if settings.parser_source is None:
-        return named_source("parser", settings.parser)
-    return f"const parser = (\n{settings.parser_source}\n);"
+    """Text that defines ``parser``, and what that needs."""
+    if settings.parser_source is not None:
+        return f"const parser = (\n{settings.parser_source}\n);\n"
+    name = PARSER_ALIASES.get(settings.parser, settings.parser)
+    own = named_source("parser", name)
+    return "".join(source(f"{part}.js") for part in PARSER_PARTS.get(name, ())) + own
 
 
 def known(kind: Literal["transformer", "parser"]) -> list[str]:
     """The names of the transformers or parsers that the client is written for."""
     folder = files(__name__) / "js" / f"{kind}s"
-    return sorted(entry.name[: -len(".js")] for entry in folder.iterdir() if entry.name.endswith(".js"))
+    names = {entry.name[: -len(".js")] for entry in folder.iterdir() if entry.name.endswith(".js")}
+    return sorted(names.union(PARSER_ALIASES) if kind == "parser" else names)
 
 
 def named_source(kind: Literal["transformer", "parser"], name: str) -> str:
@@ -141,16 +158,16 @@ def named_source(kind: Literal["transformer", "parser"], name: str) -> str:
 
 @cache
 def source(path: str) -> str:
-    """A file of ``js/`` without its comments."""
-    return strip_comments((files(__name__) / "js" / path).read_text("utf-8"))
+    """A file of ``js/`` as it is compiled."""
+    return compact((files(__name__) / "js" / path).read_text("utf-8"))
 
 
-def strip_comments(text: str) -> str:
-    """Drop the lines that are nothing but a comment, and the blank ones beside them.
+def compact(text: str) -> str:
+    """Drop the lines that are nothing but a comment, the blank ones, and half of the indentation.
 
     Not a parser of JavaScript: it knows lines that begin with ``//``, and blocks whose opening begins a line
     and whose end is at the end of one. Comments behind code stay. Only for our own files, which hold
-    no text of several lines that could look like a comment.
+    no text of several lines that could look like a comment, or whose indentation would matter.
     """
     kept: list[str] = []
     inside = False
@@ -159,7 +176,8 @@ def strip_comments(text: str) -> str:
         if inside or content.startswith("/*"):
             inside = not content.endswith("*/")
         elif content and not content.startswith("//"):
-            kept.append(line.rstrip())
+            indentation = len(line) - len(line.lstrip())
+            kept.append(" " * (indentation // 2) + content)
     return "\n".join(kept) + "\n"
 
 

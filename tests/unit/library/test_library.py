@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from primus_gevent.errors import OptionError, PrimusError, UnknownNameError
-from primus_gevent.library import LibrarySettings, compile_library, known, strip_comments
+from primus_gevent.library import LibrarySettings, compact, compile_library, known
 
 ROOT = Path(__file__).resolve().parents[3]
 JS_TESTS = ROOT / "tests" / "js"
@@ -98,11 +98,25 @@ def test_an_unknown_format() -> None:
 def test_names_are_those_of_the_files() -> None:
     assert known("transformer") == sorted(path.stem for path in (JS_SOURCES / "transformers").glob("*.js"))
     assert "websockets" in known("transformer")
-    assert "json" in known("parser")
+    parsers = {path.stem for path in (JS_SOURCES / "parsers").glob("*.js")}
+    assert parsers == {"binary", "ejson", "json", "jsonh", "msgpack"}
+    assert known("parser") == sorted({*parsers, "orjson"})
+
+
+def test_orjson_is_json_to_a_client() -> None:
+    assert compile_library(settings(parser="orjson")) == compile_library(settings(parser="json"))
+
+
+@pytest.mark.parametrize("name", ["binary", "ejson", "jsonh", "msgpack"])
+def test_a_parser_brings_what_it_is_built_on_and_no_other_does(name: str) -> None:
+    text = compile_library(settings(parser=name))
+    assert text.index("function setMember(") < text.index("const parser = ") < text.index("function Primus(")
+    assert ("class Packer " in text) == (name in ("binary", "msgpack"))
+    assert "setMember" not in compile_library(settings())
 
 
 def test_a_parser_of_the_application_replaces_ours() -> None:
-    text = compile_library(settings(parser="custom", parser_source="{ encoder: mine, decoder: mine }"))
+    text = compile_library(settings(parser="orjson", parser_source="{ encoder: mine, decoder: mine }"))
     assert "{ encoder: mine, decoder: mine }" in text
     assert "JSON.parse" not in text
 
@@ -132,10 +146,20 @@ def test_the_same_settings_give_the_same_text() -> None:
 
 
 @pytest.mark.parametrize("form", FORMATS)
-def test_it_is_small(form: Any) -> None:
-    data = compile_library(settings(), format=form).encode()
-    assert len(data) < 25_000
-    assert len(gzip.compress(data, 9)) < 8_000
+@pytest.mark.parametrize(
+    ("parser", "size", "gzipped"),
+    [
+        ("json", 25_000, 8_000),
+        ("jsonh", 27_000, 8_000),
+        ("ejson", 30_000, 9_000),
+        ("binary", 34_000, 10_000),
+        ("msgpack", 37_000, 11_000),
+    ],
+)
+def test_it_is_small(form: Any, parser: str, size: int, gzipped: int) -> None:
+    data = compile_library(settings(parser=parser), format=form).encode()
+    assert len(data) < size
+    assert len(gzip.compress(data, 9)) < gzipped
 
 
 @pytest.mark.parametrize(
@@ -143,6 +167,7 @@ def test_it_is_small(form: Any) -> None:
     [
         ("a();\n", "a();\n"),
         ("// one\n  // two\na();\n", "a();\n"),
+        ("if (a) {\n  b();\n    c();\n}\n", "if (a) {\n b();\n  c();\n}\n"),
         ("a(); // behind code\n", "a(); // behind code\n"),
         ("a('// in text');\n", "a('// in text');\n"),
         ("a(/x/);\n\n\nb();\n", "a(/x/);\nb();\n"),
@@ -150,11 +175,11 @@ def test_it_is_small(form: Any) -> None:
         ("/*\n * block\n * a();\n */\nb();\n", "b();\n"),
         ("/** doc\n a(); */\nb();\n", "b();\n"),
         ("a(); /* behind code */\n", "a(); /* behind code */\n"),
-        ("a('x', // behind\n  '*/');\n", "a('x', // behind\n  '*/');\n"),
+        ("a('x', // behind\n  '*/');\n", "a('x', // behind\n '*/');\n"),
     ],
 )
-def test_only_lines_that_are_nothing_but_a_comment_go(text: str, left: str) -> None:
-    assert strip_comments(text) == left
+def test_only_comment_lines_and_half_of_the_indentation_go(text: str, left: str) -> None:
+    assert compact(text) == left
 
 
 def test_our_own_comments_are_gone() -> None:

@@ -7,9 +7,10 @@ const parser = {
     fn(null, packet);
   },
 
+  // A binary frame is nobody's JSON: it passes as it is, as in the original.
   decoder(packet, fn) {
-    let data;
-    try { data = JSON.parse(packet); } catch (error) { return fn(error); }
+    let data = packet;
+    try { if (typeof packet === 'string') data = JSON.parse(packet); } catch (error) { return fn(error); }
     fn(null, data);
   }
 };

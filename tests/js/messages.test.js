@@ -177,16 +177,28 @@ describe('transforms', () => {
     const waiting = [];
     client.transforms('incoming', (packet, next) => waiting.push([packet, next]));
     client.transform('incoming', (packet) => { packet.data += '!'; });
-    for (const raw of ['"on"', '"stop"', '"fail"', '"overtakes"']) socket.message(raw);
-    const [on, stop, fail, overtakes] = waiting.map(([, next]) => next);
-    overtakes();
-    stop(undefined, false);
-    fail(new Error('refused'));
+    for (const raw of ['"on"', '"stop"', '"fail"', '"last"']) socket.message(raw);
+    const [on, stop, fail, last] = waiting.map(([, next]) => next);
     waiting[0][0].data = 'changed';
     on();
     on();
-    assert.deepStrictEqual(received, [['overtakes!', '"overtakes"'], ['changed!', '"on"']]);
+    stop(undefined, false);
+    stop();
+    fail(new Error('refused'));
+    last();
+    assert.deepStrictEqual(received, [['changed!', '"on"'], ['last!', '"last"']]);
     assert.deepStrictEqual(errors, ['refused']);
+  });
+
+  test('one that throws after it said next: the message goes on, and the error is told', () => {
+    const { client, sent, errors } = connected();
+    client.transform('outgoing', (packet, next) => {
+      next();
+      throw new Error('late');
+    });
+    client.write(1);
+    client.write(2);
+    assert.deepStrictEqual([sent, errors], [['1', '2'], ['late', 'late']]);
   });
 
   test('one that throws loses its message only', () => {
@@ -218,6 +230,145 @@ describe('transforms', () => {
       assert.throws(() => client.transform(type, () => {}), /incoming, outgoing/);
     }
     assert.throws(() => client.transform('incoming', 'fn'), /function/);
+  });
+});
+
+describe('the order', () => {
+  // A parser that holds back what it is asked for: `held` are functions that let it answer.
+  const HELD = `(function () {
+    var held = [];
+    function hold(convert) { return function (value, fn) {
+      held.push({ value: value, go: function () { convert(value, fn); }, fail: function () { fn(new Error('no ' + value)); } });
+    }; }
+    return {
+      held: held,
+      encoder: hold(function (data, fn) { fn(null, JSON.stringify(data)); }),
+      decoder: hold(function (raw, fn) { fn(null, JSON.parse(raw)); })
+    };
+  })()`;
+  const holding = (options) => {
+    const made = connected(options, { parser_source: HELD });
+    const { held } = made.world.Primus.parser;
+    const go = (value) => held.find((each) => each.value === value).go();
+    return { ...made, held, go, fail: (value) => held.find((each) => each.value === value).fail() };
+  };
+
+  test('of what a parser encodes late', () => {
+    const { client, sent, held, go, fail, errors } = holding();
+    for (const n of [1, 2, 3, 4]) client.write(n);
+    assert.strictEqual(held.length, 4, 'all at once');
+    go(2);
+    fail(3);
+    go(4);
+    assert.deepStrictEqual([sent, errors], [[], []]);
+    go(1);
+    assert.deepStrictEqual([sent, errors], [['1', '2', '4'], ['no 3']]);
+    go(1);
+    assert.strictEqual(sent.length, 3, 'once is enough');
+  });
+
+  test('of what it decodes late', () => {
+    const { socket, received, go, fail, errors } = holding();
+    for (const n of [1, 2, 3, 4]) socket.message(String(n));
+    go('3');
+    go('4');
+    fail('2');
+    assert.deepStrictEqual([received, errors], [[], []]);
+    go('1');
+    assert.deepStrictEqual([data(received), errors], [[1, 3, 4], ['no 2']]);
+  });
+
+  test('of what transforms let go late, in both directions', () => {
+    const { client, socket, sent, received } = connected();
+    const waiting = {};
+    for (const type of ['incoming', 'outgoing']) {
+      client.transform(type, (packet, next) => { waiting[type + packet.data] = next; });
+    }
+    for (const n of [1, 2, 3]) {
+      client.write(n);
+      socket.message(String(n));
+    }
+    for (const n of [3, 2, 1]) {
+      assert.deepStrictEqual([sent, received], [[], []]);
+      waiting['outgoing' + n]();
+      waiting['incoming' + n](null, n !== 2);
+    }
+    assert.deepStrictEqual(sent, ['1', '2', '3']);
+    assert.deepStrictEqual(data(received), [1, 3]);
+  });
+
+  test('of what a transform writes: behind its own message', () => {
+    const { client, sent } = connected();
+    client.transform('outgoing', function wrap(packet) {
+      if (packet.data === 'a') this.write('b');
+    });
+    client.write('a');
+    assert.deepStrictEqual(sent, ['"a"', '"b"']);
+  });
+
+  test('of the queue', () => {
+    const world = page({ parser_source: HELD });
+    const { client } = world.client();
+    for (const n of [1, 2]) client.write(n);
+    world.socket.accept();
+    client.write(3);
+    for (const each of world.Primus.parser.held.slice().reverse()) each.go();
+    assert.deepStrictEqual(world.socket.sent, ['1', '2', '3']);
+  });
+
+  test('messages of Primus do not wait for a transform', () => {
+    const { client, socket, sent, received } = connected();
+    client.transform('incoming', (packet, next) => {});
+    client.transform('outgoing', (packet, next) => {});
+    socket.message('1');
+    client.write(2);
+    socket.message('"primus::ping::7"');
+    assert.deepStrictEqual([sent, received], [['"primus::pong::7"'], []]);
+  });
+
+  test('an end waits for what is being decoded: it may be final', () => {
+    const { world, client, socket, go, received, events } = holding();
+    socket.message('1');
+    socket.message('"primus::server::close"');
+    socket.drop();
+    assert.strictEqual(client.readyState, world.Primus.OPEN);
+    go('"primus::server::close"');
+    go('1');
+    assert.deepStrictEqual(data(received), [1]);
+    assert.deepStrictEqual(visible(events), ['data 1', 'readyStateChange end', 'close', 'end']);
+    world.clock.advance(60000);
+    assert.strictEqual(world.sockets.length, 1);
+  });
+
+  test('a decoder that never answers: the heartbeat gets over it', () => {
+    const { world, client, socket, events, go, received } = holding();
+    socket.message('1');
+    socket.drop();
+    world.clock.advance(25000 + 10000);
+    assert.deepStrictEqual(visible(events), ['offline', 'readyStateChange end', 'close', 'reconnecting', 'reconnect scheduled']);
+    world.clock.advance(500);
+    world.socket.accept();
+    world.socket.message('2');
+    go('2');
+    assert.deepStrictEqual(data(received), [2]);
+    go('1');
+    assert.deepStrictEqual(data(received), [2, 1], 'late, but not lost');
+    assert.strictEqual(client.readyState, world.Primus.OPEN);
+  });
+
+  test('what Primus said over an earlier connection is over', () => {
+    const { world, client, socket, events, go, received } = holding();
+    socket.message('"primus::server::close"');
+    socket.message('"primus::ping::5"');
+    client._disconnect();
+    client.open();
+    world.socket.accept();
+    go('"primus::server::close"');
+    go('"primus::ping::5"');
+    assert.deepStrictEqual(received, []);
+    assert.ok(!events.some((event) => event.startsWith('outgoing::pong')));
+    world.socket.drop();
+    assert.ok(events.includes('reconnecting'));
   });
 });
 

@@ -36,7 +36,22 @@ const REACTIONS = {
   'incoming::data': received,
   'incoming::pong'(value) { this.heartbeat.pong(value); },
   'incoming::error': failed,
-  'incoming::end': ended
+  // Behind the messages that are still being decoded: one may say that this end is final.
+  'incoming::end'() {
+    const connection = this._connection;
+    this._lines.decoder.place()(() => { if (this._connection === connection) ended.call(this); });
+  }
+};
+
+// What Primus's own messages do.
+const COMMANDS = {
+  pong(client, value) { client.emit('incoming::pong', +value); },
+  ping(client, value) {
+    client.emit('incoming::ping', +value);
+    client.heartbeat.answer(value);
+  },
+  server(client, value) { if (value === 'close') client._final = true; },
+  id(client, value) { client.emit('incoming::id', value); }
 };
 
 function Primus(url, options) {
@@ -60,6 +75,7 @@ function Primus(url, options) {
   this.latency = 0;
   this.buffer = [];
   this.transformers = { incoming: [], outgoing: [] };
+  this._lines = { incoming: new Line(), outgoing: new Line(), encoder: new Line(), decoder: new Line() };
   this.timers = new Timers();
   this.recovery = new Recovery(this);
   this.heartbeat = new Heartbeat(this, given.pingTimeout !== undefined && !(this.options.ping > 0));
@@ -87,7 +103,7 @@ function Primus(url, options) {
 
 Object.setPrototypeOf(Primus.prototype, EventEmitter.prototype);
 
-Object.assign(Primus, { Primus, EventEmitter, Stream: EventEmitter, OPENING, CLOSED, OPEN });
+Object.assign(Primus, { Primus, EventEmitter, Stream: EventEmitter, parser, OPENING, CLOSED, OPEN });
 
 Primus.connect = function connect(url, options) {
   return new Primus(url, options);
@@ -335,6 +351,8 @@ function send(packet) {
 function disconnect() {
   const connection = this._connection;
   this._connection = this.socket = null;
+  // What is still being decoded has no say in what comes.
+  this._lines.decoder = new Line();
   if (connection && connection.transport) connection.transport.close();
 }
 
@@ -363,8 +381,9 @@ function opened() {
 }
 
 function received(raw) {
+  const connection = this._connection;
   convert(this, 'decoder', raw, (data) => {
-    if (protocol(this, data)) return;
+    if (protocol(this, data, this._connection === connection)) return;
     transformed(this, 'incoming', { data }, (packet) => this.emit('data', packet.data, raw));
   });
 }
@@ -480,13 +499,12 @@ function encode(client, data) {
 
 // A message that fails to encode or decode is dropped, the connection lives.
 function convert(client, name, value, fn) {
+  const leave = client._lines[name].place();
+  const done = (error, result) => leave(() => (error ? client._error(error) : fn(result)));
   try {
-    client[name](value, (error, result) => {
-      if (error) client._error(error);
-      else fn(result);
-    });
+    client[name](value, done);
   } catch (error) {
-    client._error(error);
+    done(error);
   }
 }
 
@@ -498,22 +516,25 @@ function escapeLines(text) {
 // Run the transforms in the order of their registration, then call fn, unless one of them stops the message.
 function transformed(client, type, packet, fn) {
   const transforms = client.transformers[type].slice();
+  const leave = client._lines[type].place();
+  const stop = (error) => leave(() => { if (error) client._error(error); });
   const run = (index) => {
-    if (index === transforms.length) return fn(packet);
+    if (index === transforms.length) return leave(() => fn(packet));
     const later = transforms[index].length > 1;
     let called = false;
     const next = (error, proceed) => {
       if (called) return;
       called = true;
-      if (error) client._error(error);
-      else if (proceed !== false) run(index + 1);
+      if (error || proceed === false) stop(error);
+      else run(index + 1);
     };
     let result;
     try {
       result = transforms[index].call(client, packet, next);
     } catch (error) {
+      if (called) return client._error(error);
       called = true;
-      return client._error(error);
+      return stop(error);
     }
     if (!later) next(null, result);
   };
@@ -521,27 +542,16 @@ function transformed(client, type, packet, fn) {
 }
 
 // Consumes the messages that are Primus's own. Unknown commands are ordinary data, as in every generation.
-function protocol(client, message) {
+// Those of an earlier connection have no effect on this one.
+function protocol(client, message, current) {
   if (typeof message !== 'string' || message.slice(0, PROTOCOL.length) !== PROTOCOL) return false;
   const last = message.indexOf(':', PROTOCOL.length);
   if (last < 0) return false;
   const value = message.slice(last + 2);
-  switch (message.slice(PROTOCOL.length, last)) {
-    case 'pong':
-      client.emit('incoming::pong', +value);
-      return true;
-    case 'ping':
-      client.emit('incoming::ping', +value);
-      client.heartbeat.answer(value);
-      return true;
-    case 'server':
-      if (value === 'close') client._final = true;
-      return true;
-    case 'id':
-      client.emit('incoming::id', value);
-      return true;
-  }
-  return false;
+  const command = message.slice(PROTOCOL.length, last);
+  if (!COMMANDS.hasOwnProperty(command)) return false;
+  if (current) COMMANDS[command](client, value);
+  return true;
 }
 
 // Transports report errors as Error, text, event or plain object; listeners always get an Error.

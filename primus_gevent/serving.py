@@ -13,7 +13,8 @@ from greenlet import getcurrent
 from .errors import OptionError
 from .extensions import Extensions
 from .hosts import drain as drains
-from .hosts.server import PrimusServer, make_server, tls_context
+from .hosts.server import PrimusServer, make_server
+from .hosts.tls import tls_context
 from .options import Options
 
 __all__ = ["Serving", "server_context"]
@@ -127,8 +128,8 @@ def server_context(
     """
     folder = Path(root) if root is not None else Path()
     paths = {name: str(folder / path) for name, path in files.items() if path}
-    if "cert" in paths:
-        return tls_context(paths["cert"], paths.get("key"), paths.get("ca"), passphrase)
+    if "cert" in paths or "pfx" in paths:
+        return tls_context(**paths, passphrase=passphrase)
     if paths or passphrase:
         raise OptionError("key, ca and passphrase need cert or pfx", "cert")
     if advise:

@@ -310,3 +310,62 @@ test('the ES module connects too', { skip: !process.getBuiltinModule && 'this No
     await server.stop();
   }
 });
+
+describe('the other parsers', () => {
+  const JSON_VALUES = [null, true, false, 0, -1, 127, 128, 65536, -129, -(2 ** 31), 0.1, -1.5, '', 'text', 'x'.repeat(70000),
+    'ünïcödé \u{1f600}\u2028\ufeff', [], {}, [1, [2, [3]]], { a: { b: null } }, { 2: 'b', 1: 'a' }, 'primus::foo::bar'];
+  const OTHER_VALUES = {
+    ejson: [new Date(5), NaN, -Infinity, /a+/gi, new Uint8Array([1, 255]), { $date: 5 }, { $escape: { $date: 1 } }, 2 ** 60],
+    msgpack: [new Date(1400000000123), NaN, /a+/gi, Buffer.from([1, 255]), new Uint8Array([1]), new Float64Array([0.5]),
+      [new Uint8Array([1, 2]).buffer], 2 ** 60, -(2 ** 40)],
+    binary: [Buffer.from([1, 255]), [Buffer.alloc(70000, 1)], 2 ** 32 - 1, NaN]
+  };
+
+  for (const [generation, parser] of [[8, 'ejson'], [8, 'msgpack'], [8, 'binary'], [2, 'ejson'], [2, 'binary']]) {
+    test(`${parser} of primus ${generation}: values both ways, the id, heartbeats and a final end`, async () => {
+      const server = await start(generation, { parser });
+      const Client = load({ parser });
+      const client = new Client(server.url, { ...FAST, ping: generation === 2 ? 20 : false });
+      const [[spark]] = await Promise.all([next(server.primus, 'connection'), next(client, 'open')]);
+      if (generation === 2) await next(client, 'incoming::pong');
+
+      spark.on('data', (data) => spark.write(data));
+      const values = JSON_VALUES.concat(OTHER_VALUES[parser]);
+      const back = [];
+      client.on('data', (data) => back.push(data));
+      for (const value of values) client.write(value);
+      await next(client, 'data', { when: () => back.length === values.length });
+      assert.deepStrictEqual(back, values);
+
+      assert.strictEqual(await new Promise((resolve) => client.id(resolve)), spark.id);
+      const events = record(client);
+      spark.end(['bye']);
+      await next(client, 'end');
+      assert.deepStrictEqual(visible(events), ['data bye', 'readyStateChange end', 'close', 'end']);
+      await server.stop();
+    });
+  }
+
+  test('binary of primus 8 sends integers of 64 bits that only we can read', async () => {
+    const server = await start(8, { parser: 'binary' });
+    const client = new (load({ parser: 'binary' }))(server.url, FAST);
+    const [spark] = await next(server.primus, 'connection');
+    spark.write([2 ** 32, -(2 ** 53), 2 ** 62]);
+    assert.deepStrictEqual(await next(client, 'data').then(([data]) => data), [2 ** 32, -(2 ** 53), 2 ** 62]);
+    client.end();
+    await server.stop();
+  });
+
+  test('jsonh of primus 2.4: lists of objects, and no message of Primus', async () => {
+    const server = await start(2, { parser: 'jsonh' });
+    const client = new (load({ parser: 'jsonh' }))(server.url, { ...FAST, ping: false });
+    const [[spark]] = await Promise.all([next(server.primus, 'connection'), next(client, 'open')]);
+    spark.on('data', (data) => spark.write(data));
+    for (const rows of [[], [{ a: 1, b: 'é' }, { a: null, b: [{}] }]]) {
+      client.write(rows);
+      assert.deepStrictEqual((await next(client, 'data'))[0], rows);
+    }
+    client.end();
+    await server.stop();
+  });
+});

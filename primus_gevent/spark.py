@@ -184,7 +184,7 @@ class Spark(Emitter):
         """
         request: Request | None = self.__dict__.get("_request")
         if request is None:
-            request = self.__dict__["_request"] = self._record.request()
+            request = self.__dict__["_request"] = self._record.request(self.primus.trusted_proxies)
         return request
 
     @property

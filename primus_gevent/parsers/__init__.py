@@ -15,8 +15,12 @@ from ..errors import UnknownNameError
 __all__ = ["PARSERS", "Parser", "load"]
 
 PARSERS = {
+    "binary": ".binary",
+    "ejson": ".ejson",
     "json": ".json",
+    "jsonh": ".jsonh",
     "msgpack": ".msgpack",
+    "orjson": ".orjson",
 }
 
 

@@ -128,7 +128,7 @@ _BASES: tuple[tuple[type, Callable[[Any], Any]], ...] = (
     (datetime, lambda value: EPOCH + MILLISECOND * to_ms(value)),
     (date, date.isoformat),
     (UUID, str),
-    (Decimal, lambda value: int(value) if value.is_finite() and value == int(value) else float(value)),
+    (Decimal, float),
     (bytearray, bytes),
     (memoryview, bytes),
 )

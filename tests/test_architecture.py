@@ -34,6 +34,7 @@ FLOORS = {
     "library": 2,
     "introductions": 2,
     "middleware": 2,
+    "parsing": 2,
     "options": 2,
     "session": 2,
     "spark": 2,

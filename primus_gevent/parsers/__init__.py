@@ -3,14 +3,18 @@
 A parser is any object with ``encoder(data) -> str | bytes`` and ``decoder(raw) -> data``; both may raise
 whatever they like, and the spark makes a `ParserError` of it. The ones named here are modules of this
 folder, imported on first use so that an optional package is needed only by those who ask for it.
+
+A module whose name is not that of its wire format has that as ``wire_name``: clients are told of it.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib import import_module
+from types import SimpleNamespace
 from typing import Any, Protocol
 
-from ..errors import UnknownNameError
+from ..errors import OptionError, UnknownNameError
 
 __all__ = ["PARSERS", "Parser", "load"]
 
@@ -39,13 +43,22 @@ class Parser(Protocol):
 
 
 def load(parser: Any) -> Any:
-    """The parser for a lower-case name; an object is its own parser.
+    """The parser for a lower-case name; an object is its own parser, a mapping becomes one.
+
+    The functions of objects and mappings are taken as they are: see `primus_gevent.parsing` for those that
+    call back.
 
     Raises:
+        OptionError: it has no ``encoder`` or no ``decoder``.
         UnknownNameError: no parser has that name.
+        MissingPackageError: it needs a package that is not installed.
     """
     if not isinstance(parser, str):
-        return parser
+        found = SimpleNamespace(**parser) if isinstance(parser, Mapping) else parser
+        for half in ("encoder", "decoder"):
+            if not callable(getattr(found, half, None)):
+                raise OptionError(f"the parser {parser!r} has no function {half!r}", "parser")
+        return found
     if parser not in PARSERS:
         raise UnknownNameError("parser", parser, PARSERS)
     return import_module(PARSERS[parser], __name__)

@@ -15,8 +15,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from primus_gevent import parsers
-from primus_gevent.errors import UnknownNameError
 from primus_gevent.parsers import json as parser
 
 # Made by JSON.stringify on Node 20, with U+2028 and U+2029 replaced as Primus does.
@@ -188,14 +186,3 @@ def test_any_text_is_read_as_the_standard_library_does_or_refused(text: str) -> 
             parser.decoder(text)
     else:
         assert parser.decoder(text) == expected
-
-
-# -- the registry
-
-
-def test_parsers_are_loaded_by_name_once_or_are_objects() -> None:
-    assert parsers.load("json") is parser
-    own = object()
-    assert parsers.load(own) is own
-    with pytest.raises(UnknownNameError, match=r"known are: .*json"):
-        parsers.load("yaml")

@@ -26,6 +26,7 @@ from .errors import (
     PrimusError,
     ReadTimeout,
     RemoteProtocolError,
+    TransformError,
     UnknownNameError,
 )
 from .options import Options
@@ -51,6 +52,7 @@ __all__ = [
     "ReadTimeout",
     "RemoteProtocolError",
     "Spark",
+    "TransformError",
     "UnknownNameError",
     "__version__",
 ]

@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-import logging
-import zlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from gevent import get_hub
-from werkzeug.wrappers import Response as WerkzeugResponse
-
-from .. import hosts
-from ..errors import HandshakeError, HostError, OptionError
-from ..hosts import Host, Taken
-from ..middleware import Response
-from ..middleware.builtin import NO_CACHE
+from ..errors import OptionError
 from ..middleware.exchange import Exchange
-from ..middleware.origins import is_allowed
-from ..protocols.deflate import DeflateOptions
-from ..protocols.handshake import ServerHandshake
-from ..protocols.websocket import WebSocketProtocol
 from ..request import RequestRecord
-from ..transports.base import Raw
-from ..transports.flusher import Flusher
-from ..transports.websocket import WebSocketLimits, WebSocketTransport
+from ..transports.base import Receiver
+from ..transports.websocket import WebSocketTransport
+from .upgrade import Upgrades
 
 __all__ = ["WebSockets"]
-
-logger = logging.getLogger("primus_gevent")
-
-# Of an answer that leaves HTTP: these are the handshake's own business.
-HANDSHAKE_HEADERS = frozenset(
-    {"connection", "upgrade", "content-length", "content-type", "transfer-encoding"}
-)
-MAX_REASON_BYTES = 123  # of a Close frame (RFC 6455, section 5.5)
 
 
 class WebSockets:
@@ -42,148 +21,18 @@ class WebSockets:
     name = "websockets"
 
     def __init__(self, primus: Any) -> None:
-        options = primus.options
-        if options.transport:
+        if primus.options.transport:
             raise OptionError("the transformer 'websockets' has no options of its own", "transport")
         self._primus = primus
-        self._compression = _compression(options.compression)
-        self._limits = WebSocketLimits(
-            write_buffer=options.write_buffer,
-            write_timeout=options.write_timeout,
-            close_timeout=options.close_timeout,
-        )
+        self._upgrades = Upgrades(primus)
+        self.refuse = self._upgrades.refuse
 
     def __call__(self, exchange: Exchange, start_response: Any) -> Iterable[bytes]:
         """Answer a request that the layers have let pass."""
-        environ = exchange.environ
-        try:
-            handshake = ServerHandshake.parse(environ, compression=self._compression)
-        except HandshakeError as error:
-            return exchange.respond(start_response, _refusal(error.status, error.reason, error.headers))
-        host, answer = _find_host(environ, start_response)
-        if host is None:
-            return exchange.respond(start_response, answer)
-        if not is_allowed(environ, self._primus.options.origins):
-            logger.info(
-                "refused a connection from the origin %r; to let it in, add it to the option `origins`",
-                environ.get("HTTP_ORIGIN"),
-            )
-            if host.upgraded:
-                return self._close_upgraded(host, 1008, "This origin is not allowed")
-            return exchange.respond(start_response, _refusal(403, "This origin is not allowed"))
-        busy = self._primus.refuses()
-        if busy:
-            if host.upgraded:
-                return self._close_upgraded(host, 1013, busy)
-            return exchange.respond(start_response, _refusal(503, busy, [("Retry-After", "1")]))
-        return self._connect(host, handshake, exchange)
+        return self._upgrades.accept(exchange, start_response, self._attach)
 
-    def refuse(self, exchange: Exchange, start_response: Any) -> Iterable[bytes]:
-        """Give a layer's answer to an upgrade request."""
-        if "wsgi.websocket" in exchange.environ:
-            host, _ = _find_host(exchange.environ, start_response)
-            if host is not None and host.upgraded:
-                # "policy violation"; the reason is all that there is room for
-                reason = _text_of(exchange).encode()[:MAX_REASON_BYTES].decode("utf-8", "ignore")
-                return self._close_upgraded(host, 1008, reason)
-        return exchange.respond(start_response)
-
-    def _connect(self, host: Host, handshake: ServerHandshake, exchange: Exchange) -> Iterable[bytes]:
-        # Before the 101: when it is out, the client may be gone, and the environ emptied.
-        record = RequestRecord(exchange.environ, exchange.seen_request)
-        headers = handshake.response_headers()
-        if exchange.headers:
-            headers += [h for h in exchange.headers if h[0].lower() not in HANDSHAKE_HEADERS]
-        try:
-            taken = host.switch(headers)
-        except OSError as error:
-            logger.debug("client left during its handshake: %s", error)
-            return []
-        transport = self._transport(taken, None if host.upgraded else handshake)
+    def _attach(
+        self, transport: WebSocketTransport, record: RequestRecord, here: bool
+    ) -> tuple[Receiver, Callable[[], None] | None]:
         spark = self._primus.make_spark(transport, record)
-        # The listeners are scheduled first, so that they know the spark before its first bytes are looked at.
-        rest = self._primus.connect(spark, here=not taken.detached)
-        transport.start(spark, taken.early)
-        if not taken.detached:
-            # The server needs its greenlet until the end, so a single listener may have it.
-            try:
-                if rest is not None:
-                    rest()
-                transport.wait_gone()
-            finally:
-                spark.abort()  # the server kills its greenlets when it stops
-                taken.release()
-        return []
-
-    def _close_upgraded(self, host: Host, code: int, reason: str) -> Iterable[bytes]:
-        """Refuse a client whose 101 the server has sent already: all that is left is a Close frame."""
-        try:
-            taken = host.switch([])
-        except OSError:
-            return []
-        transport = self._transport(taken, None)
-        transport.start(_Nobody(), taken.early)
-        transport.close(code, reason)
-        if not taken.detached:
-            transport.wait_gone()
-            taken.release()
-        return []
-
-    def _transport(self, taken: Taken, handshake: ServerHandshake | None) -> WebSocketTransport:
-        options = self._primus.options
-        protocol = WebSocketProtocol(
-            max_length=options.max_length,
-            max_fragments=options.max_fragments,
-            deflate=handshake.deflate if handshake else None,
-        )
-        return WebSocketTransport(taken.sock, protocol, self._limits, Flusher.of(get_hub()))
-
-
-class _Nobody:
-    """Receives for a connection that has no spark."""
-
-    def receive(self, messages: Sequence[Raw], /) -> None:
-        pass
-
-    def closed(self, clean: bool, /) -> None:
-        pass
-
-    def gone(self) -> None:
-        pass
-
-
-def _find_host(environ: dict[str, Any], start_response: Any) -> tuple[Host | None, Response | None]:
-    """The server that hands over the connection, or what to answer where there is none."""
-    try:
-        return hosts.find(environ, start_response), None
-    except HostError as error:
-        logger.error("cannot take a WebSocket: %s", error)
-        return None, _refusal(501, "This server cannot take over the connection")
-
-
-def _refusal(status: int, reason: str, headers: Iterable[tuple[str, str]] = ()) -> Response:
-    return Response(status, reason, headers=[*headers, *NO_CACHE])
-
-
-def _text_of(exchange: Exchange) -> str:
-    """The body of a layer's answer."""
-    try:
-        assert exchange.answer is not None
-        return WerkzeugResponse.from_app(exchange.answer, exchange.environ).get_data(as_text=True)
-    except UnicodeDecodeError:
-        return ""
-
-
-def _compression(option: Any) -> bool | DeflateOptions:
-    if isinstance(option, bool):
-        return option
-    try:
-        deflate = DeflateOptions(**option)
-        zlib.compressobj(deflate.level, memLevel=deflate.mem_level)  # it knows best what it takes
-        if deflate.threshold < 0:
-            raise ValueError("threshold is below 0")
-    except (TypeError, ValueError) as error:
-        raise OptionError(
-            f"option 'compression' takes level, mem_level and threshold: {error}", "compression"
-        ) from None
-    return deflate
+        return spark, self._primus.connect(spark, here=here)

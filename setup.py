@@ -74,7 +74,8 @@ setup(
         # reads PKCS#12 bundles: the option `pfx` of `create_server`
         "pfx": ["cryptography>=42.0.8"],
         # parsers
-        "msgpack": ["msgpack>=1.1,<2"],
+        # older ones make room for whatever length a message announces, and those before 1.2 leak broken ones
+        "msgpack": ["msgpack>=1.2.4,<2"],
         "orjson": ["orjson>=3.10,<4"],
     },
     entry_points={"console_scripts": ["primus-gevent = primus_gevent.__main__:main"]},

@@ -322,7 +322,7 @@ def _error(name: str, fields: Any) -> JSError:
 def decoder(raw: str | bytes) -> Any:
     """Decode one binary message; raises ValueError or TypeError for what is no MessagePack, and for text.
 
-    Bounded by the length of ``raw``: announced lengths are checked against it, and nesting ends at 1,024.
+    Bounded by the length of ``raw``: no room is made for what is only announced, and nesting ends at 1,024.
     """
     if isinstance(raw, str):
         raise TypeError("msgpack reads binary messages, and this one is text")

@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import json
 import os
 import re
+import shutil
 import signal
+import ssl
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http.client import HTTPConnection, HTTPMessage, HTTPSConnection
 from pathlib import Path
 from typing import IO
-from urllib.request import urlopen
 
 import gunicorn.config
 import pytest
 
-from tests.support.client import Client, close, frame
-from tests.support.hosts import wait_until
+from tests.support.client import Client, Response, close, frame
+from tests.support.hosts import certificate, wait_until
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "examples"
@@ -51,18 +55,43 @@ class Running:
         assert match is not None
         return match
 
-    def connect(self, query: str = "") -> Client:
-        client = Client(("127.0.0.1", self.port))
+    tls: bool = False
+
+    @property
+    def url(self) -> str:
+        return f"http{'s' * self.tls}://127.0.0.1:{self.port}"
+
+    def connect(self, query: str = "", headers: dict[str, str] | None = None) -> Client:
+        client = Client(("127.0.0.1", self.port), tls=self.tls)
         try:
-            return client.upgrade(f"/primus{query}")
+            return client.upgrade(f"/primus{query}", {**(headers or {})})
         except BaseException:
             client.sock.close()
             raise
 
+    def refused(self, query: str = "", headers: dict[str, str] | None = None) -> Response:
+        """The answer to a handshake that is not 101."""
+        with Client(("127.0.0.1", self.port), tls=self.tls) as client:
+            response = client.handshake(f"/primus{query}", {**(headers or {})})
+        assert response.status != 101
+        return response
+
+    def ask(
+        self, path: str, headers: dict[str, str] | None = None, *, body: bytes | None = None
+    ) -> tuple[int, HTTPMessage, str]:
+        """Status, headers and text; redirections are not followed."""
+        kind = HTTPSConnection if self.tls else HTTPConnection
+        context = {"context": ssl._create_unverified_context()} if self.tls else {}
+        connection = kind("127.0.0.1", self.port, timeout=SECONDS, **context)  # type: ignore[arg-type]
+        with contextlib.closing(connection):
+            connection.request("GET" if body is None else "POST", path, body, headers or {})
+            response = connection.getresponse()
+            return response.status, response.headers, response.read().decode()
+
     def get(self, path: str) -> str:
-        with urlopen(f"http://127.0.0.1:{self.port}{path}", timeout=SECONDS) as response:
-            text: str = response.read().decode()
-            return text
+        status, _, text = self.ask(path)
+        assert status == 200, text
+        return text
 
 
 @contextlib.contextmanager
@@ -74,9 +103,10 @@ def running(command: list[str], cwd: Path = ROOT) -> Iterator[Running]:
         process = subprocess.Popen(command, cwd=cwd, env=environ, stdout=output, stderr=subprocess.STDOUT)
         example = Running(process, output)
         try:
-            example.port = int(example.wait_for(r"http://127\.0\.0\.1:(\d+)")[1])
+            address = example.wait_for(r"http(s?)://127\.0\.0\.1:(\d+)")
+            example.tls, example.port = bool(address[1]), int(address[2])
             yield example
-            process.send_signal(signal.SIGTERM)
+            process.send_signal(signal.SIGTERM)  # one that has ended by itself gets none
             assert process.wait(SECONDS) == 0, example.log()
             assert example.may_fail or "Traceback" not in example.log(), example.log()
         finally:
@@ -86,27 +116,41 @@ def running(command: list[str], cwd: Path = ROOT) -> Iterator[Running]:
 
 
 @contextlib.contextmanager
-def script(name: str) -> Iterator[Running]:
-    with running([sys.executable, str(EXAMPLES / name), "0"]) as example:
+def script(name: str, *arguments: str) -> Iterator[Running]:
+    with running([sys.executable, str(EXAMPLES / name), *arguments, "0"]) as example:
         yield example
 
 
-SCRIPTS = sorted(path.name for path in EXAMPLES.glob("*.py"))
-WITH_ITS_OWN_TEST = {
-    "broadcast.py",
-    "chat.py",
-    "echo.py",
-    "end_reconnect.py",
-    "events.py",
-    "latency.py",
-}
+def node(name: str, *arguments: str) -> str:
+    """What a JavaScript example prints; it has to end by itself."""
+    program = shutil.which("node")
+    assert program, "Node.js is needed for the examples of the client"
+    packages = ROOT / "tests" / "interop" / "node_modules"
+    assert packages.is_dir(), "run `npm ci` in tests/interop first (make test does)"
+    done = subprocess.run(
+        [program, str(EXAMPLES / name), *arguments],
+        env={**os.environ, "NODE_PATH": str(packages)},
+        capture_output=True,
+        text=True,
+        timeout=2 * SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+NO_SERVERS = {"library.py"}
+SCRIPTS = sorted({path.name for path in EXAMPLES.glob("*.py")} - NO_SERVERS)
+NEEDS_MORE = {"https.py"}  # than a port
 
 
 def test_every_example_has_a_test() -> None:
-    assert set(SCRIPTS) == WITH_ITS_OWN_TEST
+    tested = Path(__file__).read_text(encoding="utf-8")
+    for path in [*EXAMPLES.glob("*.py"), *EXAMPLES.glob("*.js")]:
+        assert re.search(rf'(?:script|node|run)\(\s*"{re.escape(path.name)}"', tested), path.name
 
 
-@pytest.mark.parametrize("name", SCRIPTS)
+@pytest.mark.parametrize("name", sorted(set(SCRIPTS) - NEEDS_MORE))
 def test_page_and_client(name: str) -> None:
     with script(name) as example:
         page = example.get("/")
@@ -246,3 +290,342 @@ def test_factory_under_gunicorn() -> None:
             client.expect_close(1012)
             client.send(close(1012))
             client.expect_eof()
+
+
+# -- deciding who may connect
+
+
+def basic(name: str, password: str) -> dict[str, str]:
+    return {"Authorization": "Basic " + base64.b64encode(f"{name}:{password}".encode()).decode()}
+
+
+def test_basic_auth() -> None:
+    with script("basic_auth.py") as example:
+        for headers in ({}, basic("ann", "wrong"), basic("nobody", ""), {"Authorization": "Bearer x"}):
+            answer = example.refused("", headers)
+            assert answer.status == 401
+            assert answer.headers["www-authenticate"] == 'Basic realm="myscheme"'
+            assert answer.json() == {"error": "Authentication required"}
+        answer = example.refused("", basic("bob", "hunter2"))
+        assert (answer.status, answer.json()) == (403, {"error": "Go away!"})
+        assert "www-authenticate" not in answer.headers
+        with example.connect("", basic("ann", "secret")) as ann:
+            assert ann.recv_message() == {"hello": "ann"}
+            ann.close_properly()
+        assert example.refused("", {**basic("ann", "secret"), "Origin": "https://evil.example"}).status == 403
+        assert example.ask("/login")[0] == 401
+        assert example.ask("/login", basic("ann", "secret"))[0] == 303
+
+
+def test_jwt_login() -> None:
+    with script("jwt_login.py") as example:
+        _, _, token = example.ask("/token?name=Ann", body=b"")
+        for query, headers in ((f"?token={token}", {}), ("", {"Authorization": f"Bearer {token}"})):
+            with example.connect(query, headers) as client:
+                assert client.recv_message() == {"hello": "Ann"}
+                client.close_properly()
+        for query in ("", "?token=rubbish", f"?token={token[:-4]}AAAA"):
+            answer = example.refused(query)
+            assert answer.status == 401
+            assert answer.headers["www-authenticate"] == "Bearer"
+            assert answer.json()["error"]
+
+
+def test_a_new_token_for_a_new_attempt(tmp_path: Path) -> None:
+    """What the page of jwt_login.py does when its connection is lost."""
+    program = tmp_path / "reconnect.js"
+    program.write_text(
+        """
+        const Primus = require(process.argv[2]);
+        const [, , , url, first, second] = process.argv;
+        const primus = new Primus(url + '?token=' + first, { reconnect: { minDelay: 10 } });
+        primus.on('reconnecting', async () => { primus.url.query = 'token=' + await second; });
+        primus.on('data', (data) => {
+          console.log(data.hello);
+          if (data.hello === 'Bob') primus.end();
+          else primus.socket.terminate();
+        });
+        """,
+        encoding="utf-8",
+    )
+    with script("jwt_login.py") as example:
+        (tmp_path / "primus.js").write_text(example.get("/primus/primus.js"), encoding="utf-8")
+        tokens = [example.ask(f"/token?name={name}", body=b"")[2] for name in ("Ann", "Bob")]
+        printed = node(str(program), str(tmp_path / "primus.js"), example.url, *tokens)
+        assert printed.split() == ["Ann", "Bob"]
+
+
+def test_flask_session() -> None:
+    with script("flask_session.py") as example:
+        answer = example.refused()
+        assert (answer.status, answer.json()) == (401, {"error": "Log in first"})
+        form = {"Content-Type": "application/x-www-form-urlencoded"}
+        status, headers, _ = example.ask("/login", form, body=b"user=Ann")
+        assert status == 303
+        cookie = {"Cookie": headers["Set-Cookie"].partition(";")[0]}
+        with example.connect("", cookie) as client:
+            assert client.recv_message() == {"hello": "Ann"}
+            assert example.ask("/logout", cookie, body=b"")[0] == 303
+            assert client.recv_message() == "primus::server::close"
+            client.expect_close(1000)
+            client.send(close(1000))
+            client.expect_eof()
+
+
+def test_unauthorized() -> None:
+    with script("basic_auth.py") as example:
+        printed = node("unauthorized.js", example.url).splitlines()
+        assert printed[:3] == [
+            "401",
+            'Basic realm="myscheme"',
+            "Something horrible has happened: Authentication required",
+        ]
+        assert printed[-1] == "end"  # and no further attempt
+        printed = node("unauthorized.js", example.url.replace("//", "//ann:secret@")).splitlines()
+        assert printed == ["{ hello: 'ann' }", "end"]
+
+
+# -- extending
+
+
+def test_middleware() -> None:
+    with script("middleware.py") as example:
+        with example.connect("?tenant=acme", {"X-Forwarded-Host": "acme.example"}) as client:
+            message = client.recv_message()
+            assert (message["tenant"], message["host"]) == ("acme", "acme.example")
+            layers = message["layers"]
+            assert layers[:2] == ["log", "proxy"]
+            assert layers[-3:] == ["tenant", "quota", "status"]
+            assert "spec" in layers  # disabled, but there
+            assert "x-xss" not in layers
+            client.close_properly()
+        answer = example.refused("?tenant=greedy")
+        assert (answer.status, answer.json()) == (429, {"error": "enough for today"})
+        assert answer.headers["x-tenant"] == "greedy"
+        for asked in (1, 2):
+            status, headers, text = example.ask("/primus/status?tenant=acme")
+            assert (status, json.loads(text)) == (200, {"asked": asked})
+            assert headers["Content-Type"] == "application/json"
+            assert headers["X-Tenant"] == "acme"
+        assert example.ask("/primus/spec")[0] == 426  # it is the transformer's now
+        assert example.ask("/elsewhere")[0] == 200
+        assert "GET /primus?tenant=acme" in example.log()
+        assert "elsewhere" not in example.log()
+
+
+def test_rooms() -> None:
+    with script("rooms.py") as example, example.connect() as ann, example.connect() as bob:
+        assert "rooms:join" in example.get("/primus/primus.js")
+        bob.send_message({"rooms:join": "blue"})
+        bob.send_message({"room": "blue", "text": "is it me?"})
+        assert bob.recv_message() == {"in": "blue", "text": "is it me?"}
+        ann.send_message({"room": "blue", "text": "hello"})
+        assert bob.recv_message() == {"in": "blue", "text": "hello"}
+        ann.send_message({"rooms:join": "a name that is too long"})
+        ann.send_message({"room": "a name tha", "text": "cut"})
+        assert ann.recv_message() == {"in": "a name tha", "text": "cut"}
+        bob.send_message({"rooms:leave": "blue"})
+        bob.send_message({"rooms:join": "red"})
+        bob.send_message({"room": "blue", "text": "to nobody"})
+        bob.send_message({"room": "red", "text": "me"})
+        assert bob.recv_message() == {"in": "red", "text": "me"}
+
+
+def test_the_client_side_of_rooms(tmp_path: Path) -> None:
+    program = tmp_path / "rooms.js"
+    program.write_text(
+        """
+        const Primus = require(process.argv[2]);
+        const primus = new Primus(process.argv[3]);
+        primus.join('blue');
+        primus.write({ room: 'blue', text: 'hello' });
+        primus.on('data', (data) => { console.log(data.text); primus.end(); });
+        """,
+        encoding="utf-8",
+    )
+    with script("rooms.py") as example:
+        (tmp_path / "primus.js").write_text(example.get("/primus/primus.js"), encoding="utf-8")
+        assert node(str(program), str(tmp_path / "primus.js"), example.url) == "hello\n"
+
+
+def test_plugins() -> None:
+    with script("plugins.py") as example, example.connect() as client:
+        example.wait_for("added shout")
+        client.send_message("hello")
+        assert client.recv_message() == "HELLO"
+        source = example.get("/primus/primus.js")
+        assert "const LOUD" in source
+        assert "rooms:join" in source
+        client.send_message("quiet")
+        assert client.recv_message() == {"removed": True, "again": False}
+        example.wait_for("removed shout")
+        assert "const LOUD" not in example.get("/primus/primus.js")
+        client.close_properly()
+
+
+def test_transforms() -> None:
+    with (
+        script("transforms.py") as example,
+        example.connect("?name=Ann") as ann,
+        example.connect() as bob,
+    ):
+        for sent in ("  ", "psst", " olleh "):  # swallowed, swallowed, and what the client's half makes of it
+            ann.send_message(sent)
+        assert ann.recv_message() == {"said": "hello", "to": "Ann"}
+        assert bob.recv_message() == {"said": "hello", "to": "you"}
+        bob.send_message("damn")
+        assert bob.recv_message() == {"error": "mind your language", "to": "you"}
+        example.wait_for(r"Traceback[^§]+mind your language")  # it is logged too
+        example.may_fail = True
+
+
+def test_intercept() -> None:
+    with script("intercept.py") as example:
+        with example.connect("?name=Ann") as client:
+            assert client.recv_message() == {"first": False}
+            assert client.recv_message() == {"third": 33}
+            client.close_properly()
+        with example.connect("?name=nobody") as client:
+            assert client.recv_message() == {"first": False}
+            assert client.recv_message() == "primus::server::close"
+            client.expect_close(1000)
+            client.send(close(1000))
+        example.wait_for("refused: who are you?")
+
+
+def test_parser() -> None:
+    with script("parser.py") as example, example.connect() as client:
+        client.send(frame(TEXT, b'a,"b, c",d'))
+        assert client.recv_text() == 'd,"b, c",a'
+        client.send(frame(TEXT, b"primus::ping::1"))
+        assert client.recv_text() == "primus::pong::1"
+        assert "raw.split(',')" in example.get("/primus/primus.js")
+        assert json.loads(example.get("/primus/spec"))["parser"] == "custom"
+        client.close_properly()
+
+
+# -- the rest of the specification
+
+
+def test_for_each() -> None:
+    with (
+        script("for_each.py") as example,
+        example.connect("?foo=bar") as first,
+        example.connect() as second,
+    ):
+        second.send_message("bar")
+        assert first.recv_message() == {"one of": 2}
+        second.send_message("first")
+        assert first.recv_message() == "you are the first"
+        second.send_message("in turn")
+        for client in (first, second):
+            assert client.recv_message() == "your turn"
+            assert client.recv_message() == {"done": True}
+
+
+def test_destroy() -> None:
+    with script("destroy.py") as example:
+        with example.connect() as client:
+            client.send_message("destroy")
+            assert client.recv_message() == "in a moment"
+            assert client.recv_message() == "primus::server::close"
+            client.expect_close(1000)
+            client.send(close(1000))
+            client.expect_eof()
+        assert example.process.wait(SECONDS) == 0
+        assert "closed with {'close': True, 'timeout': 0.1, 'reconnect': False}\nand on" in example.log()
+
+
+def test_handshake() -> None:
+    with script("handshake.py") as example:
+        with example.connect("", {"X-Forwarded-For": "192.0.2.7", "User-Agent": "me"}) as client:
+            assert client.recv_message() == "Hello world"
+            client.send_message({"secrethandshake": "foo"})
+            assert client.recv_message() == {"foo": "bar"}
+            assert client.recv_message() == "banana"
+            client.send_message({"secrethandshake": "bar"})
+            assert client.recv_message() == "primus::server::close"
+            client.expect_close(1000)
+            client.send(close(1000))
+            client.expect_eof()
+        example.wait_for("from 192.0.2.7 ")
+        example.wait_for("'User-Agent': 'me'")
+        example.wait_for(r"connection id \S{22}")
+
+
+def test_pipe() -> None:
+    with script("pipe.py") as example:
+        with example.connect() as client:
+            client.send_message({"text": "hello"})
+            assert client.recv_message() == {"text": "hello"}
+            assert client.recv_message() == {"letters": 5}
+            client.close_properly()
+        example.wait_for(r"recorded \{'text': 'hello'\}\nend of the record")
+
+
+def test_https(tmp_path: Path) -> None:
+    for source, name in zip(certificate(), ("cert.pem", "key.pem"), strict=True):
+        shutil.copy(source, tmp_path / name)
+    with script("https.py", str(tmp_path)) as example:
+        assert example.tls
+        assert 'src="/primus/primus.js"' in example.get("/")
+        with example.connect() as client:
+            assert client.recv_message() == "hello connection"
+            client.close_properly()
+        assert "iknowhttpsisbetter" not in example.log()
+
+
+def run(name: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / name), *arguments],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def test_library(tmp_path: Path) -> None:
+    assert run("library.py", str(tmp_path)) == ""
+    script_text = (tmp_path / "live.js").read_text(encoding="utf-8")
+    assert '"/live"' in script_text
+    assert (tmp_path / "ours.js").read_text(encoding="utf-8") == "// (c) somebody\n" + script_text
+    program = tmp_path / "main.mjs"
+    program.write_text(
+        "import Live from './live.mjs'; import { createRequire } from 'node:module';\n"
+        "const again = createRequire(import.meta.url)('./live.js');\n"
+        "console.log(Live.prototype.pathname, again.prototype.pathname);\n",
+        encoding="utf-8",
+    )
+    assert node(str(program)) == "/live /live\n"
+
+
+def test_client() -> None:
+    with script("end_reconnect.py") as example:
+        lines = node("client.js", example.url).splitlines()
+    rest = iter(lines)
+    for expected in (
+        "State opening",
+        "State open",
+        "Connection is alive and kicking",
+        'Received a new message from the server {"id":',
+        "id ",
+        "State end",
+        "Closed; it may come back",
+        "Reconnecting in 50 ms",
+        "This is attempt 1 out of 10",
+        "Reconnect attempt started",
+        "State opening",
+        "State open",
+        "Connection is alive and kicking",
+        'Received a new message from the server {"goodbye":"and thanks"}',
+        "State end",
+        "Closed; it may come back",
+        "Connection closed",
+    ):
+        assert any(line.startswith(expected) for line in rest), (expected, lines)
+    assert not any("horrible" in line for line in lines)

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import gevent
 from gevent.event import Event
 
-from . import parsers, transformers
+from . import parsing, transformers
 from .dispatchers import FAILURES, Dispatchers
 from .errors import OptionError, ParserError
 from .events import SERVER_EVENTS, is_reserved
@@ -77,7 +77,7 @@ class Primus(Serving):
         self._max_connections = self.options.max_connections
         self._libraries: dict[str, tuple[LibrarySettings, str]] = {}
         # What every message needs, looked up once.
-        self._parser = parsers.load(self.options.parser)
+        self._parser = parsing.load(self.options.parser)
         self.encode: Callable[[Any], str | bytes] = self._parser.encoder
         self.decode: Callable[[Any], Any] = self._parser.decoder
         self.inbox_messages = self.options.inbox_messages
@@ -299,11 +299,10 @@ class Primus(Serving):
         """
         try:
             self._sparks.write(data, self.encode, self.outgoing)
-        except Exception as error:  # noqa: BLE001
-            failure = ParserError(f"Failed to encode outgoing data: {error}", data)
-            failure.__cause__ = error
-            logger.error("broadcast dropped: %s", failure)
-            self.log("error", failure)
+        except Exception as error:
+            # The traceback of a transform is of use; that of a parser is its own.
+            logger.error("broadcast dropped: %s", error, exc_info=not isinstance(error, ParserError))
+            self.log("error", error)
             return False
         return True
 

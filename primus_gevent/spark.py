@@ -16,14 +16,13 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from gevent import get_hub
-from gevent.lock import RLock
 from greenlet import getcurrent
 
 from .dispatchers import FAILURES
 from .errors import ConcurrencyError, ConnectionClosed, ParserError, PrimusError, ReadTimeout
 from .events import SPARK_EVENTS, Emitter, Listener, is_reserved
 from .protocols import primus as own
-from .transforms import Packet, Transform, apply
+from .transforms import Packet, Transform, Turns, apply
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -116,6 +115,7 @@ class Spark(Emitter):
         "_ready",
         "_record",
         "_state",
+        "_transforming",
         "_waiter",
         "_warned",
         "clean",
@@ -151,6 +151,7 @@ class Spark(Emitter):
         self._inbox: deque[Raw] | None = None  # made with the first message that has to wait
         self._inbox_bytes = 0
         self._waiter: Any = None  # the greenlet that is parked in `read`
+        self._transforming = False  # true while one is in `read`, and in a transform there
         self._warned = False
         self._from_below = False  # true when it was the transport that ended
         self.watched = False
@@ -238,7 +239,7 @@ class Spark(Emitter):
                 continue
             if not self.primus.incoming:
                 return message
-            packet = self._transform(message, raw)
+            packet = self._read_transformed(message, raw)
             if packet is not None:
                 return packet.data
 
@@ -344,6 +345,35 @@ class Spark(Emitter):
             self._fail("an incoming transform", error)
             return None
 
+    def _read_transformed(self, message: Any, raw: Raw) -> Packet | None:
+        """`_transform` for who reads; out of time, or killed, they leave the message for the next `read`."""
+        if self._transforming:
+            self._put_back(raw)
+            raise ConcurrencyError("another greenlet is already in read() of this spark, in a transform")
+        self._transforming = True
+        try:
+            return self._transform(message, raw)
+        except BaseException:
+            self._put_back(raw)
+            raise
+        finally:
+            self._transforming = False
+
+    def _put_back(self, raw: Raw) -> None:
+        if self._state != OPEN and not self._from_below:
+            return  # see `_forget_inbox`
+        if self._inbox is None:
+            self._inbox = deque()
+        self._inbox.appendleft(raw)
+        self._inbox_bytes += len(raw)
+        if self._waiter is not None:
+            get_hub().loop.run_callback(self._hand_over)
+
+    def _hand_over(self) -> None:
+        """Give who waits in `read` what is there. Called in the hub."""
+        if self._waiter is not None and self._inbox:
+            self._wake(self._take())
+
     # -- receiving, the transport's side; all of it runs in the hub
 
     def receive(self, messages: Sequence[Raw]) -> None:
@@ -351,6 +381,8 @@ class Spark(Emitter):
         if self.watched:
             for raw in messages:
                 self._note("incoming::data", raw)
+            if self._state != OPEN:
+                return  # a listener has hung up
         waiter = self._waiter
         if waiter is not None and len(messages) == 1:
             raw = messages[0]
@@ -378,7 +410,7 @@ class Spark(Emitter):
         if len(inbox) >= self.primus.inbox_messages or self._inbox_bytes >= self.primus.inbox_bytes:
             self._stop_reading()
         if self._waiter is not None:
-            self._wake(self._take())
+            self._hand_over()
         elif self._flowing and self._ready and not self._dispatching:
             self._dispatching = True
             self.primus.run(self._dispatch)
@@ -498,10 +530,12 @@ class Spark(Emitter):
 
     def _write_transformed(self, data: Any) -> bool:
         # A transform may block, and messages leave in the order in which they were written.
-        lock = self.__dict__.get("_writing")
-        if lock is None:
-            lock = self.__dict__["_writing"] = RLock()
-        with lock:
+        turns = self.__dict__.get("_turns")
+        if turns is None:
+            turns = self.__dict__["_turns"] = Turns()
+        with turns:
+            if self._state != OPEN:
+                return False  # ended while it was another one's turn
             packet = Packet(data, spark=self)
             try:
                 passed = apply(self.primus.outgoing, packet)
@@ -611,8 +645,8 @@ class Spark(Emitter):
             self.primus.run(self._dispatch)
 
     def _add(self, event: str, function: Callable[..., Any], once: bool) -> None:
-        if event == "data" and self._waiter is not None:
-            raise ConcurrencyError("a greenlet waits in read() of this spark; it gets the messages")
+        if event == "data" and (self._waiter is not None or self._transforming):
+            raise ConcurrencyError("a greenlet is in read() of this spark; it gets the messages")
         super()._add(event, function, once)
         if event == "data":
             self._flowing = True
@@ -631,6 +665,10 @@ class Spark(Emitter):
         super().remove_all_listeners(event)
         self._removed()
 
+    def _discard(self, event: str, listener: Listener) -> None:
+        super()._discard(event, listener)
+        self._removed()
+
     def _removed(self) -> None:
         self._flowing = bool(self._registered("data"))
         self.watched = any(self._registered(event) for event in WATCHED)
@@ -647,6 +685,9 @@ class Spark(Emitter):
                     packet = self._transform(message, raw, FAILURES)
                     if packet is None:
                         continue
+                    if not self._registered("data"):
+                        self._put_back(raw)  # the listeners were removed meanwhile: it is for `read`
+                        break
                     message, raw = packet.data, packet.raw
                 self._emit_data(message, raw)
             if self._state != self.OPEN and not self._ended:
@@ -664,7 +705,6 @@ class Spark(Emitter):
         for listener in self._registered("data"):
             if listener.once:
                 self._discard("data", listener)
-                self._flowing = bool(self._registered("data"))
             try:
                 listener(message, raw)
             except FAILURES as error:

@@ -6,10 +6,11 @@ Knows sparks by what they can do, not by their class.
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from types import MappingProxyType
 from typing import Any
 
-from .dispatchers import FAILURES
+from .errors import ParserError
 from .events import Listener
 from .transforms import Packet, Transform, apply
 
@@ -46,108 +47,78 @@ class Sparks:
 
     def _walk(self) -> Iterator[Any]:
         """The open sparks, also those that come meanwhile, without those that end meanwhile."""
-        seen: set[str] = set()
-        while fresh := [spark for id_, spark in self.by_id.items() if id_ not in seen]:
+        seen: set[Any] = set()  # not their ids: an application may give an id to the next one
+        while fresh := [spark for spark in self.by_id.values() if spark not in seen]:
+            seen.update(fresh)
             for spark in fresh:
-                seen.add(spark.id)
                 if spark.writable:
                     yield spark
 
     def for_each(self, function: Callable[..., Any]) -> bool:
         """Call ``function(spark, id, sparks)`` for each; ``False`` from it stops. Tell if it went through."""
         call = Listener(function)
-        return all(call(spark, spark.id, self.by_id) is not False for spark in self._walk())
+        sparks = MappingProxyType(self.by_id)
+        return all(call(spark, spark.id, sparks) is not False for spark in self._walk())
 
     def for_each_next(self, function: Callable[..., Any], done: Callable[..., Any]) -> None:
         """Call ``function(spark, next)`` for one spark after the other, and ``done(error)`` at the end.
 
         Goes on in whichever greenlet calls ``next``; nothing is parked meanwhile.
         """
-        finish = Listener(done)
-        walk = self._walk()
-        running = False
-        todo: list[tuple[Any, Any]] = []  # what `next` was called with, while `function` is still running
-
-        def proceed(error: Any, go_on: Any) -> None:
-            # A loop and not a recursion: `next` is often called at once, and there may be many sparks.
-            nonlocal running
-            todo.append((error, go_on))
-            if running:
-                return
-            running = True
-            try:
-                while todo:
-                    error, go_on = todo.pop()
-                    spark = None if error or go_on is False else next(walk, None)
-                    if spark is None:
-                        walk.close()  # type: ignore[attr-defined]
-                        finish(error or None)
-                        return
-                    step(spark)
-            finally:
-                running = False
-
-        def step(spark: Any) -> None:
-            called = False
-
-            def call_next(error: Any = None, go_on: Any = None) -> None:
-                nonlocal called
-                if not called:
-                    called = True
-                    proceed(error, go_on)
-
-            try:
-                function(spark, call_next)
-            except FAILURES as error:
-                call_next(error)
-
-        proceed(None, None)
+        Round(self._walk(), function, done).go_on()
 
     # -- broadcasting
 
     def write(self, data: Any, encode: Encode, transforms: Sequence[Transform]) -> None:
         """Send a message to all, encoded and framed once. Does not wait for any client.
 
-        A transform that asks for ``packet.spark`` runs once for each spark, and what it raises concerns only
-        that one.
+        A transform that asks for ``packet.spark`` runs once for each spark, and what is raised then concerns
+        only that one. Where transforms block, broadcasts of several greenlets may overtake one another: to
+        wait for each other would be to let one slow message hold up all.
 
         Raises:
-            Exception: whatever the encoder or a transform raises; then nothing was sent.
+            ParserError: it cannot be encoded; nothing was sent.
+            Exception: whatever a transform raises, for all sparks alike; nothing was sent.
         """
         if transforms:
             self._write_transformed(data, encode, transforms)
         else:
-            self._send(self.by_id.values(), encode(data))
+            self._send(self, _encoded(data, encode))
 
     def _write_transformed(self, data: Any, encode: Encode, transforms: Sequence[Transform]) -> None:
-        sparks = [spark for spark in self if spark.writable]
-        if not sparks:
+        sparks = iter(self)
+        first = next(sparks, None)
+        if first is None:
             return
-        packet = Packet(data, spark=sparks[0])
+        packet = Packet(data, spark=first)
         try:
             passed = apply(transforms, packet)
+            if not packet.personal:
+                if passed:
+                    self._send(self, _encoded(packet.data, encode))
+                return
+            self._send_to(first, packet, passed, encode)
         except Exception as error:
             if not packet.personal:
                 raise
-            sparks[0].not_sent(error)
-            passed = False
-        if not packet.personal:
-            if passed:
-                self._send(self, encode(packet.data))
-            return
+            first.not_sent(error)
         # A transform has looked at the spark, so each gets a message of its own.
-        if passed:
-            self._send(sparks[:1], encode(packet.data))
-        for spark in sparks[1:]:
+        for spark in sparks:
+            if not spark.writable:
+                continue
             packet = Packet(data, spark=spark)
             try:
-                if apply(transforms, packet):
-                    self._send([spark], encode(packet.data))
+                self._send_to(spark, packet, apply(transforms, packet), encode)
             except Exception as error:  # noqa: BLE001
                 spark.not_sent(error)
 
-    def _send(self, sparks: Any, payload: Raw) -> None:
-        framed: dict[str, bytes] = {}
+    def _send_to(self, spark: Any, packet: Packet, passed: bool, encode: Encode) -> None:
+        if passed and spark.writable:  # it may have ended while the transforms were waiting
+            self._send((spark,), _encoded(packet.data, encode))
+
+    def _send(self, sparks: Iterable[Any], payload: Raw) -> None:
+        frames: dict[str, bytes] = {}
+        framing = frame = None
         slow = []
         for spark in sparks:
             connection = spark.socket
@@ -156,19 +127,23 @@ class Sparks:
                 continue
             if spark.watched:
                 spark.sending(payload)
-            framing = connection.framing
-            if framing is None:
+            if connection.framing is None:
                 connection.send(payload)
                 continue
-            if framing not in framed:
-                framed[framing] = connection.prepare(payload)
-            connection.send_prepared(framed[framing])
+            if connection.framing != framing:
+                framing = connection.framing
+                if framing not in frames:
+                    frames[framing] = connection.prepare(payload)
+                frame = frames[framing]
+            connection.send_prepared(frame)
         for spark in slow:
             self._send_slowly(spark, payload)
 
     def _send_slowly(self, spark: Any, payload: Raw) -> None:
         spark.socket.flush()
         if not spark.socket.full:
+            if spark.watched:
+                spark.sending(payload)
             spark.socket.send(payload)
         elif self._drop_slow:
             self._dropped("slow consumer messages")
@@ -176,3 +151,69 @@ class Sparks:
             logger.warning("%r does not read what it is sent: closed", spark)
             self._dropped("slow consumers")
             spark.hang_up(1013)  # "try again later"
+
+
+def _encoded(data: Any, encode: Encode) -> Raw:
+    try:
+        return encode(data)
+    except Exception as error:
+        raise ParserError(f"Failed to encode outgoing data: {error}", data) from error
+
+
+class Round:
+    """One `for_each` with ``done``.
+
+    Args:
+        walk: the sparks.
+        function: ``fn(spark, next)``.
+        done: ``fn(error)``; called once.
+    """
+
+    def __init__(self, walk: Iterator[Any], function: Callable[..., Any], done: Callable[..., Any]) -> None:
+        self._walk: Iterator[Any] | None = walk
+        self._function = Listener(function)
+        self._done = Listener(done)
+        self._running = False
+        self._called: tuple[Any, bool] | None = None  # what `next` was called with, until that is acted on
+
+    def go_on(self, error: Any = None, stop: bool = False) -> None:
+        """Visit sparks for as long as they call ``next`` at once."""
+        self._called = error, stop
+        if self._running:
+            return
+        # A loop and not a recursion, because there may be many of them.
+        self._running = True
+        try:
+            while self._called is not None and self._walk is not None:
+                (error, stop), self._called = self._called, None
+                spark = None if stop else next(self._walk, None)
+                if spark is None:
+                    self._finish(error)
+                else:
+                    self._visit(spark)
+        finally:
+            self._running = False
+
+    def _visit(self, spark: Any) -> None:
+        called = False
+
+        def call_next(error: Any = None, go_on: Any = None) -> None:
+            nonlocal called
+            if not called:
+                called = True
+                self.go_on(error or None, bool(error) or go_on is False)
+
+        try:
+            self._function(spark, call_next)
+        except Exception as error:
+            if called:
+                logger.exception("%r failed after it had called next", self._function.function)
+            call_next(error)
+        except BaseException as error:  # a timeout or a kill of the greenlet that we happen to run in
+            self._finish(error)
+            raise
+
+    def _finish(self, error: Any) -> None:
+        if self._walk is not None:
+            self._walk = None
+            self._done(error)

@@ -7,15 +7,17 @@ messages keep their order whatever it waits for (in the original a slow one lets
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from gevent.event import AsyncResult
+from gevent.event import AsyncResult, Event
+from greenlet import getcurrent
 
 from .arity import arity
-from .errors import PrimusError, TransformError
+from .errors import OptionError, PrimusError, TransformError
 
-__all__ = ["DIRECTIONS", "Packet", "Transform", "apply"]
+__all__ = ["DIRECTIONS", "Packet", "Transform", "Turns", "apply"]
 
 DIRECTIONS = ("incoming", "outgoing")
 
@@ -50,24 +52,31 @@ class Packet:
 
 
 class Transform:
-    """One registered function."""
+    """One registered function.
 
-    __slots__ = ("_seconds", "_takes_next", "function")
+    Attributes:
+        function: what was registered.
+        call: takes the packet and blocks until the function has decided; ``False`` swallows the message.
+
+    Args:
+        function: ``fn(packet)`` or ``fn(packet, next)``.
+        seconds: how long the second kind may keep a message.
+
+    Raises:
+        OptionError: it is neither.
+    """
+
+    __slots__ = ("_seconds", "call", "function")
 
     def __init__(self, function: Callable[..., Any], seconds: float) -> None:
-        """
-        Args:
-            function: ``fn(packet)`` or ``fn(packet, next)``.
-            seconds: how long the second kind may keep a message.
-        """
         if not callable(function):
-            raise TypeError(f"a transform must be callable, not {function!r}")
+            raise OptionError(f"a transform is a function, not {function!r}", "transform")
+        required, accepted = arity(function)
+        if required > 2 or not accepted:
+            raise OptionError(f"the transform {function!r} takes (packet) or (packet, next)", "transform")
         self.function = function
-        self._takes_next = arity(function)[0] >= 2
+        self.call: Callable[[Packet], Any] = self._wait if required == 2 else function
         self._seconds = seconds
-
-    def __call__(self, packet: Packet) -> Any:
-        return self._wait(packet) if self._takes_next else self.function(packet)
 
     def _wait(self, packet: Packet) -> Any:
         answer: Any = AsyncResult()
@@ -76,7 +85,7 @@ class Transform:
             if answer.ready():
                 return
             if error:
-                answer.set_exception(error if isinstance(error, BaseException) else PrimusError(str(error)))
+                answer.set_exception(_error(error))
             else:
                 answer.set(go_on)
 
@@ -87,10 +96,73 @@ class Transform:
         return answer.get()
 
 
+def _error(given: Any) -> Exception:
+    """What was given to ``next``, as an error of this message.
+
+    A timeout or a kill that ended the transform's own work must not pass for one of whoever reads or writes.
+    """
+    if isinstance(given, Exception):
+        return given
+    error = PrimusError(str(given) or repr(given))
+    if isinstance(given, BaseException):
+        error.__cause__ = given
+    return error
+
+
+class Turns:
+    """Lets one greenlet at a time pass, in the order in which they came; who is inside may enter again.
+
+    Not a lock of gevent's: those let whoever has just left in again before those who wait.
+    """
+
+    __slots__ = ("_depth", "_holder", "_waiting")
+
+    def __init__(self) -> None:
+        self._holder: Any = None  # a greenlet, or the event of one that was called and has not come yet
+        self._depth = 0
+        self._waiting: deque[Any] = deque()
+
+    def __enter__(self) -> None:
+        me = getcurrent()
+        if self._holder is None:
+            self._holder = me
+        elif self._holder is me:
+            self._depth += 1
+        else:
+            self._wait()
+            self._holder = me
+
+    def _wait(self) -> None:
+        turn: Any = Event()
+        self._waiting.append(turn)
+        try:
+            turn.wait()
+        except BaseException:  # killed, or out of time
+            if turn in self._waiting:
+                self._waiting.remove(turn)
+            else:
+                self._pass_on()
+            raise
+
+    def __exit__(self, *exc: object) -> None:
+        if self._depth:
+            self._depth -= 1
+        else:
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        self._holder = self._waiting.popleft() if self._waiting else None
+        if self._holder is not None:
+            self._holder.set()
+
+
 def apply(transforms: Sequence[Transform], packet: Packet) -> bool:
     """Run ``transforms`` in order; tell whether the message goes on. Blocks while they do.
 
     Raises:
         Exception: whatever a transform raises, or gives to ``next``; the message is lost then.
     """
-    return all(transform(packet) is not False for transform in transforms)
+    for transform in transforms:  # noqa: SIM110 - a generator would cost as much as the transforms
+        if transform.call(packet) is False:
+            return False
+    return True

@@ -38,9 +38,20 @@ class Sweep:
         self._timeout = timeout
         self._ping_interval = ping_interval
         shortest = min((seconds for seconds in (timeout, ping_interval) if seconds), default=0.0)
-        self._step = min(max(shortest / 20, MIN_STEP_SECONDS), MAX_STEP_SECONDS)
+        self._step = _step(shortest)
         self._enabled = bool(shortest)
+        self._sessions: Collection[Any] = ()
         self._greenlet: Any = None
+
+    def watch(self, sessions: Collection[Any], shortest: float) -> None:
+        """Call ``tick(now)`` of each of these too, for as long as there are any.
+
+        Args:
+            shortest: seconds of the shortest time that they look for.
+        """
+        self._sessions = sessions
+        self._step = min(self._step, _step(shortest)) if self._enabled else _step(shortest)
+        self._enabled = True
 
     def start(self) -> None:
         """Begin, unless it is running: called with every new spark, so that a forked worker has its own."""
@@ -54,11 +65,14 @@ class Sweep:
             self._greenlet = None
 
     def _run(self) -> None:
-        while sparks := list(self._sparks()):
+        while (sparks := list(self._sparks())) or self._sessions:
             now, now_ms = time.monotonic(), int(time.time() * 1000)
             for spark in sparks:
                 self._look(spark, now, now_ms)
-            del sparks, spark  # or the last ones would live as long as the sleep
+            for session in self._sessions:
+                session.tick(now)
+            session = spark = None
+            del sparks  # or the last ones would live as long as the sleep
             gevent.sleep(self._step)
 
     def _look(self, spark: Any, now: float, now_ms: int) -> None:
@@ -74,3 +88,8 @@ class Sweep:
         if self._ping_interval and not spark.pings_itself and now - spark.pinged_at >= self._ping_interval:
             spark.pinged_at = now
             spark.ping(now_ms)
+
+
+def _step(shortest: float) -> float:
+    """Seconds between two looks, so that the shortest time is kept well enough."""
+    return min(max(shortest / 20, MIN_STEP_SECONDS), MAX_STEP_SECONDS)

@@ -7,7 +7,7 @@ import os
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -83,12 +83,12 @@ class Primus(Serving):
         self.inbox_messages = self.options.inbox_messages
         self.inbox_bytes = self.options.inbox_bytes
         self._sparks = Sparks(drop_slow=self.options.slow_consumer == "drop", dropped=self.dropped)
-        self.transformer = transformers.load(self.options.transformer)(self)
         self._dispatchers = Dispatchers()
         self.run = self._dispatchers.run
         self._sweep = Sweep(
             self._sparks.by_id.values, self.options.timeout, self.options.effective_ping_interval
         )
+        self.transformer = transformers.load(self.options.transformer)(self)
         self._warn_about_heartbeats()
         drains.register(self.drain)
         self._initialised = False
@@ -308,6 +308,15 @@ class Primus(Serving):
 
     # -- what a transformer needs
 
+    @property
+    def draining(self) -> bool:
+        """Whether this server is going down, so that clients should not keep their connections to it."""
+        return self._state != "open"
+
+    def watch(self, sessions: Collection[Any], shortest: float) -> None:
+        """Call ``tick(now)`` of these now and then; ``shortest`` is the shortest time (s) they look for."""
+        self._sweep.watch(sessions, shortest)
+
     def refuses(self) -> str:
         """Why no further connection is taken; empty when one is."""
         if self._state != "open":
@@ -319,13 +328,22 @@ class Primus(Serving):
             return "This server has no room"
         return ""
 
-    def make_spark(self, connection: Connection, record: RequestRecord) -> AnySpark:
-        """A new spark over ``connection``; the transformer binds the two and then calls `connect`."""
-        spark = self.Spark(self, connection, self._new_id(), record, time.monotonic())
+    def make_spark(
+        self,
+        connection: Connection,
+        record: RequestRecord,
+        id: str | None = None,  # noqa: A002
+    ) -> AnySpark:
+        """A new spark over ``connection``; the transformer binds the two and then calls `connect`.
+
+        Args:
+            id: that `new_id` made, where the framework's client knows it too.
+        """
+        spark = self.Spark(self, connection, id or self.new_id(), record, time.monotonic())
         self._open_sockets += 1
         return spark
 
-    def _new_id(self) -> str:
+    def new_id(self) -> str:
         """An id that no open spark has. What the application's generator gets wrong must not cost the client
         its connection, nor another spark its place."""
         if self.options.id_generator is not None:

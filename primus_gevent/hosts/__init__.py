@@ -13,11 +13,13 @@ gevent-websocket              gevent-websocket    the same, but its 101 is out b
 
 from __future__ import annotations
 
+from typing import Any
+
 from primus_gevent.errors import HostError
 from primus_gevent.hosts import gevent_websocket, gunicorn, pywsgi
-from primus_gevent.hosts.base import Environ, Host, StartResponse, Taken
+from primus_gevent.hosts.base import Environ, Host, StartResponse, Taken, set_nodelay
 
-__all__ = ["Host", "Taken", "find", "strip"]
+__all__ = ["Host", "Taken", "connection", "find", "strip"]
 
 SERVERS = (
     "gevent.pywsgi.WSGIServer, 'gunicorn -k gevent', 'gunicorn -k gevent_pywsgi', gevent-websocket, "
@@ -58,6 +60,29 @@ def find(environ: Environ, start_response: StartResponse) -> Host:
         f"this WSGI server ({software}) hands out no socket that gevent can use, or a middleware hides it; "
         f"use {SERVERS}"
     )
+
+
+def connection(environ: Environ, start_response: StartResponse) -> Any:
+    """The connection of this request, to be watched, not to be read; None where the server hides it.
+
+    Its responses leave at once from now on (TCP_NODELAY): plain pywsgi sends them in two packets, and the
+    second would wait for the acknowledgement of the first.
+    """
+    if environ.get("SERVER_PROTOCOL") not in ("HTTP/1.1", "HTTP/1.0"):
+        return None  # all requests share it
+    handler = getattr(start_response, "__self__", None)
+    sock = getattr(handler, "socket", None)
+    if hasattr(handler, "primus_host_name"):
+        return sock  # our own server has seen to it
+    if sock is None:
+        sock = environ.get("gunicorn.socket")
+    if sock is None:
+        rfile = pywsgi.read_file(environ)
+        sock = None if rfile is None else rfile.raw._sock
+    if sock is None or not hasattr(sock, "fileno"):
+        return None
+    set_nodelay(sock)
+    return sock
 
 
 def strip(environ: Environ) -> Environ:

@@ -12,7 +12,11 @@ from ..middleware.exchange import Exchange
 __all__ = ["TRANSFORMERS", "Transformer", "load"]
 
 #: Name to module and class; imported on first use.
-TRANSFORMERS = {"websockets": (".websockets", "WebSockets")}
+TRANSFORMERS = {
+    "websockets": (".websockets", "WebSockets"),
+    "engine.io": (".engineio", "EngineIO"),
+    "polling": (".engineio", "Polling"),
+}
 
 
 class Transformer(Protocol):

@@ -137,6 +137,11 @@ class WebSocketTransport:
         if self._state != GONE and not self.paused and not self._reader.active:
             self._reader.start(self._on_readable)
 
+    def hand_over(self, receiver: Receiver) -> None:
+        """Report to another receiver from now on. Does nothing once the connection has ended."""
+        if self._receiver is not None:
+            self._receiver = receiver
+
     # -- reading; all of it runs in the hub
 
     def _on_readable(self) -> None:

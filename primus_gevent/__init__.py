@@ -29,6 +29,7 @@ from .errors import (
     TransformError,
     UnknownNameError,
 )
+from .middleware.wsgi import wsgi_layer
 from .options import Options
 from .primus import Primus
 from .spark import NOTHING, Spark
@@ -55,4 +56,5 @@ __all__ = [
     "TransformError",
     "UnknownNameError",
     "__version__",
+    "wsgi_layer",
 ]

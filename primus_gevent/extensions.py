@@ -69,16 +69,19 @@ class Extensions(Emitter):
     # -- middleware; specification, "Middleware"
 
     @overload
+    def before(self, name: F, *, options: Any = None, index: int | None = None) -> F: ...
+    @overload
     def before(self, name: str, *, options: Any = None, index: int | None = None) -> Callable[[F], F]: ...
     @overload
     def before(self, name: str, fn: F, options: Any = None, index: int | None = None) -> F: ...
-    def before(self, name: str, fn: Any = None, options: Any = None, index: int | None = None) -> Any:
+    def before(self, name: Any, fn: Any = None, options: Any = None, index: int | None = None) -> Any:
         """Add a middleware layer: every request below the pathname passes it before the transformer.
 
         The function is one of
 
         - ``fn(request, response)``: goes on by returning nothing; answers by filling in ``response`` and
           returning ``True``, by ``response.end(data)``, or by returning a werkzeug ``Response``. May block.
+          Anything else that it returns is an error, and the request is answered 500.
         - ``fn(request, response, next)``: is waited for until it calls ``next()`` or answers. ``next(error)``
           answers with the error's ``status_code``, or 500, and ``{"error": message}``.
         - with fewer than two parameters: is called once, now, and returns one of the others. A parameter
@@ -86,7 +89,7 @@ class Extensions(Emitter):
 
         Headers that are set on ``response`` without answering become part of the later answer, the 101 of a
         WebSocket included. ``fn.http = False`` or ``fn.upgrade = False`` keep a layer away from that kind of
-        request. Without ``fn`` this is a decorator.
+        request. Without ``fn`` this is a decorator; with the function alone, the layer has its name.
 
         Args:
             name: an existing layer of that name is replaced, in its place.
@@ -98,6 +101,8 @@ class Extensions(Emitter):
         """
         if type(options) is int and index is None:  # the specification's `before(name, fn, index)`
             options, index = None, options
+        if fn is None and callable(name):
+            name, fn = getattr(name, "__name__", "").replace("<lambda>", ""), name
 
         def add(function: Any) -> Any:
             self._stack.add(user_layer(name, function, self, options, self.options.handshake_timeout), index)

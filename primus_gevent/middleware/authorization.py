@@ -10,18 +10,20 @@ from typing import Any
 
 import gevent
 from gevent.event import AsyncResult
+from greenlet import GreenletExit
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Response
 
 from ..arity import arity
 from ..dispatchers import FAILURES
 from ..errors import AuthorizationError, OptionError
 from .exchange import Exchange
-from .failures import UNAUTHORIZED, failure, internal_error, is_refusal, says_status
+from .failures import SERVICE_UNAVAILABLE, UNAUTHORIZED, failure, internal_error, is_refusal, says_status
+from .functions import check_function, takes
 
 __all__ = ["Authorization"]
 
 logger = logging.getLogger("primus_gevent")
-
-SERVICE_UNAVAILABLE = 503
 
 
 class Authorization:
@@ -30,7 +32,7 @@ class Authorization:
     Args:
         hook: ``fn(request, done)``, which calls ``done(error=None)`` now or later; or ``fn(request)``, which
             may block, and refuses by raising `AuthorizationError` or an `HTTPException` of werkzeug's, or by
-            returning ``False``.
+            returning one of them, ``False``, or a werkzeug ``Response``, which is then the answer.
         seconds: that the hook may take.
 
     Raises:
@@ -38,33 +40,44 @@ class Authorization:
     """
 
     def __init__(self, hook: Callable[..., Any], seconds: float) -> None:
-        if not callable(hook):
-            raise OptionError(f"the authorization hook is a function, not {hook!r}", "authorization")
-        required, accepted = arity(hook)
-        if required > 2 or not accepted:
+        check_function("the authorization hook", hook, "authorization")
+        self._takes_done = arity(hook)[0] >= 2
+        if not takes(hook, 2 if self._takes_done else 1):
             raise OptionError(
                 f"the authorization hook {hook!r} takes (request, done) or, to block, (request)",
                 "authorization",
             )
         self._hook = hook
-        self._takes_done = required == 2
         self._seconds = seconds
 
     def __call__(self, exchange: Exchange) -> None:
-        """Let the request pass, or answer it."""
+        """Let the request pass, or answer it.
+
+        Raises:
+            GreenletExit: the server stops its greenlets.
+        """
         limit = gevent.Timeout(self._seconds)
         try:
             with limit:
                 error = self._call_back(exchange) if self._takes_done else self._block(exchange)
-            if is_refusal(error):
+                late = not limit.pending
+            if late:  # and the hook has taken the timeout for one of its own
+                self._took_too_long(exchange)
+            elif isinstance(error, Response):
+                exchange.answer = error
+            elif is_refusal(error):
                 self._refuse(exchange, error)
-        except gevent.Timeout as timeout:
-            if timeout is not limit:
-                raise
-            logger.error("the authorization hook %r took longer than %s s", self._hook, self._seconds)
-            exchange.answer = failure("The authorization took too long", SERVICE_UNAVAILABLE)
+        except GreenletExit:
+            raise
         except FAILURES as error:
-            self._raised(exchange, error)
+            if error is limit:
+                self._took_too_long(exchange)
+            else:
+                self._raised(exchange, error)
+
+    def _took_too_long(self, exchange: Exchange) -> None:
+        logger.error("the authorization hook %r took longer than %s s", self._hook, self._seconds)
+        exchange.answer = failure("The authorization took too long", SERVICE_UNAVAILABLE)
 
     def _raised(self, exchange: Exchange, error: BaseException) -> None:
         if says_status(error):
@@ -74,17 +87,20 @@ class Authorization:
             exchange.answer = internal_error()
 
     def _refuse(self, exchange: Exchange, error: Any) -> None:
-        logger.info("authorization refused %r: %s", exchange, error)
         exchange.answer = failure(error, UNAUTHORIZED)
+        logger.info("authorization refused %r", exchange)
 
     def _block(self, exchange: Exchange) -> Any:
-        allowed = self._hook(exchange.request)
-        return AuthorizationError() if allowed is False else None
+        result = self._hook(exchange.request)
+        if result is False:
+            return AuthorizationError()
+        return result if isinstance(result, (Response, AuthorizationError, HTTPException)) else None
 
     def _call_back(self, exchange: Exchange) -> Any:
         answer: Any = AsyncResult()
 
-        def done(error: Any = None) -> None:
+        def done(error: Any = None, *_: Any) -> None:
+            # The first call counts; what Node's callbacks have behind the error is not for us.
             if not answer.ready():
                 answer.set(error)
 

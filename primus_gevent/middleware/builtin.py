@@ -19,6 +19,7 @@ NO_CACHE = (
     ("Cache-Control", "no-store, no-cache, must-revalidate, max-age=0"),
     ("Pragma", "no-cache"),
 )
+NO_XSS_FILTER = (("X-XSS-Protection", "0"),)
 
 
 def layers(primus: Any) -> list[Layer]:
@@ -34,11 +35,11 @@ def layers(primus: Any) -> list[Layer]:
     )
 
     def forwarded(exchange: Exchange) -> None:
-        exchange.trusted_proxies = primus.trusted_proxies
+        exchange.trust(primus.trusted_proxies)
 
     def cors(exchange: Exchange) -> None:
         headers, exchange.answer = access.decide(exchange.environ)
-        exchange.headers.extend(headers)
+        exchange.set_headers(headers)
 
     def primus_js(exchange: Exchange) -> None:
         if exchange.path == "/primus.js":
@@ -68,10 +69,9 @@ def x_xss(exchange: Exchange) -> None:
     agent = exchange.environ.get("HTTP_USER_AGENT", "").lower()
     # As in the original, whose first pattern no browser matches ("; MSIE 7.0"): only from 8 on it is certain.
     if ";msie" in agent or "trident/" in agent:
-        exchange.headers["X-XSS-Protection"] = "0"
+        exchange.set_headers(NO_XSS_FILTER)
 
 
 def no_cache(exchange: Exchange) -> None:
     """Keep every cache away from what is behind this layer."""
-    for name, value in NO_CACHE:
-        exchange.headers[name] = value
+    exchange.set_headers(NO_CACHE)

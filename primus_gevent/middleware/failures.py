@@ -6,67 +6,154 @@ Specification, "Authorization": an error may be a text, an exception, or a mappi
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+import re
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import Any
 
 import simplejson
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import HTTP_STATUS_CODES
 
+from ..dispatchers import FAILURES
+from ..errors import AuthorizationError
 from . import Response
 
-__all__ = ["failure", "internal_error", "is_refusal", "says_status"]
+__all__ = ["as_json", "failure", "going_down", "internal_error", "is_refusal", "reason_of", "says_status"]
+
+logger = logging.getLogger("primus_gevent")
 
 UNAUTHORIZED = 401
+SERVICE_UNAVAILABLE = 503
+
+MAX_REASON_READ = 4096  # bytes of an answer that are looked at for a reason of 123
+_NOT_OF_A_HEADER = re.compile(r"[^\x20-\x7e\x80-\xff]+")
+
+Headers = Iterable[tuple[str, str]]
 
 
-def failure(error: Any, default_status: int) -> Response:
-    """The answer to a request that was refused with ``error``.
+def failure(error: Any, default_status: int) -> Any:
+    """The answer to a request that was refused with ``error``; a WSGI application.
 
     Args:
-        error: text, exception (also werkzeug's, as ``abort`` raises them) or mapping.
+        error: text, exception (also werkzeug's, as ``abort`` raises them), mapping, or any other object.
         default_status: where the error names none.
     """
-    status: Any
-    told: Any
-    if isinstance(error, HTTPException):
-        status, told, authenticate = error.code, error.description, getattr(error, "www_authenticate", None)
-    elif isinstance(error, Mapping):
+    try:
+        if isinstance(error, HTTPException):
+            return _of_werkzeug(error, default_status)
+        status, told, authenticate = _parts(error)
+        status = _usable(status, default_status)
+        headers = [("WWW-Authenticate", str(authenticate))] if authenticate else []
+        return _refusal(status, told, headers)
+    except FAILURES:  # somebody else's class has been asked for its text
+        logger.exception("an error of the type %s cannot be put into words", type(error).__name__)
+        return _refusal(default_status, HTTP_STATUS_CODES[default_status])
+
+
+def _parts(error: Any) -> tuple[Any, Any, Any]:
+    if isinstance(error, Mapping):
         # `statusCode` is the specification's spelling; both are keys here, so both can live.
         status = error.get("status_code", error.get("statusCode"))
-        told, authenticate = error.get("message") or dict(error), error.get("authenticate")
-    elif isinstance(error, BaseException):
-        status, authenticate = getattr(error, "status_code", None), getattr(error, "authenticate", None)
-        told = getattr(error, "message", None) or str(error) or type(error).__name__
-    else:
-        status, told, authenticate = None, error, None
-    if type(status) is not int or not 300 <= status <= 599:
-        status = default_status
-    headers = []
-    if authenticate and status == UNAUTHORIZED:
-        headers.append(("WWW-Authenticate", _one_line(str(authenticate))))
-    return Response(status, _body(told), "application/json", headers)
+        return status, error.get("message") or dict(error), error.get("authenticate")
+    status, authenticate = getattr(error, "status_code", None), getattr(error, "authenticate", None)
+    told = getattr(error, "message", None)
+    if not told:
+        told = str(error) or type(error).__name__ if isinstance(error, BaseException) else error
+    return status, told, authenticate
+
+
+def _of_werkzeug(error: HTTPException, default_status: int) -> Any:
+    if error.response is not None or (error.code or 0) in range(300, 400):
+        response: Any = error.get_response()  # `abort(response)`, or a redirect
+        if callable(response):
+            return response
+    headers = [header for header in error.get_headers() if header[0].lower() != "content-type"]
+    return _refusal(_usable(error.code, default_status), error.description or error.name, headers)
+
+
+def _refusal(status: int, told: Any, headers: Headers = ()) -> Response:
+    # Of a message that came from outside, say: a line end would begin another header.
+    clean = [
+        (name, " ".join(_NOT_OF_A_HEADER.sub(" ", value).split()))
+        for name, value in headers
+        if status == UNAUTHORIZED or name.lower() != "www-authenticate"
+    ]
+    return Response(status, as_json({"error": told}), "application/json", clean)
+
+
+def _usable(status: Any, default: int) -> int:
+    return int(status) if _is_status(status) and 300 <= status <= 599 else default
+
+
+def _is_status(status: Any) -> bool:
+    return isinstance(status, int) and not isinstance(status, bool)  # `http.HTTPStatus` is an int too
 
 
 def is_refusal(error: Any) -> bool:
-    """Whether what a callback was given is an error: an empty mapping is one, as in JavaScript."""
-    return error is not None and error is not False and error != ""
+    """Whether what a callback was given is an error. As in JavaScript, an empty mapping is one, and no number
+    or text that stands for nothing."""
+    return not (error is None or (isinstance(error, (bool, int, float, str)) and not error))
 
 
 def says_status(error: BaseException) -> bool:
-    """Whether an exception is meant for the client: it knows its HTTP status."""
-    return isinstance(error, HTTPException) or type(getattr(error, "status_code", None)) is int
+    """Whether an exception is meant for the client: it is made for that, or knows its HTTP status."""
+    return isinstance(error, (AuthorizationError, HTTPException)) or _is_status(
+        getattr(error, "status_code", None)
+    )
 
 
 def internal_error() -> Response:
     """The answer where something is broken: what it is stands in the log, and is not for the peer."""
-    return Response(500, _body("Internal Server Error"), "application/json")
+    return _refusal(500, "Internal Server Error")
 
 
-def _body(told: Any) -> str:
-    text: str = simplejson.dumps({"error": told}, default=str, ignore_nan=True)
+def going_down() -> Response:
+    """The answer when the server stops a request that was waiting for somebody."""
+    answer = _refusal(SERVICE_UNAVAILABLE, "This server is going down")
+    answer.headers.append(("Connection", "close"))
+    return answer
+
+
+def as_json(value: Any) -> str:
+    """JSON as `JSON.stringify` spaces it."""
+    text: str = simplejson.dumps(value, default=str, ignore_nan=True, separators=(",", ":"))
     return text
 
 
-def _one_line(value: str) -> str:
-    # Of a message that came from outside, say: a line end would begin another header.
-    return " ".join(value.split())
+def reason_of(answer: Any, environ: Mapping[str, Any]) -> str:
+    """An answer in the words that a Close frame has room for, where no HTTP can be sent any more.
+
+    The message of a JSON error, or a plain text; else the name of the status.
+    """
+    told: list[Any] = ["", []]
+
+    def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
+        told[:] = status, headers
+
+    # Neither compressed nor left out: nobody else will see it.
+    plain = {**environ, "REQUEST_METHOD": "GET", "HTTP_ACCEPT_ENCODING": ""}
+    body = b""
+    try:
+        chunks = answer(plain, start_response)
+        try:
+            for chunk in chunks:
+                body += chunk
+                if len(body) >= MAX_REASON_READ:
+                    break
+        finally:
+            with suppress(AttributeError):
+                chunks.close()
+    except FAILURES:
+        logger.exception("the answer of a layer failed")
+    status, headers = told
+    kind = next((value for name, value in headers if name.lower() == "content-type"), "")
+    text = (
+        body.decode("utf-8", "ignore").strip() if kind.startswith(("text/plain", "application/json")) else ""
+    )
+    if kind.startswith("application/json"):
+        with suppress(ValueError, TypeError, KeyError, RecursionError):
+            error = simplejson.loads(text)["error"]
+            text = error if isinstance(error, str) else as_json(error)
+    return text or status.partition(" ")[2]

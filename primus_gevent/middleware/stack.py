@@ -7,18 +7,20 @@ Every kind of function that may be registered becomes the same thing here: somet
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from inspect import signature
 from typing import Any
 
 from gevent.event import AsyncResult
+from greenlet import GreenletExit
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from ..arity import arity
 from ..dispatchers import FAILURES
 from ..errors import OptionError, PrimusError, UnknownNameError
-from .exchange import Exchange
-from .failures import failure, internal_error, is_refusal, says_status
+from .exchange import Exchange, WSGIAnswer
+from .failures import failure, going_down, internal_error, is_refusal, says_status
+from .functions import check_function, takes
 
 __all__ = ["Layer", "Stack", "user_layer"]
 
@@ -69,13 +71,15 @@ class Stack:
         return [layer.name for layer in self._layers]
 
     def add(self, layer: Layer, index: int | None = None) -> None:
-        """Put a layer at the end, or at ``index``; one with the name of another takes its place."""
+        """Put a layer at ``index``, or at the end without one and when there are not so many; one with the
+        name of another takes its place, wherever that is."""
         names = self.names
         if layer.name in names:
-            position = names.index(layer.name)
-            del self._layers[position]
-            index = position if index is None else index
-        self._layers.insert(len(self._layers) if index is None else index, layer)
+            self._layers[names.index(layer.name)] = layer
+        elif index is None or not 0 <= index < len(names):
+            self._layers.append(layer)
+        else:
+            self._layers.insert(index, layer)
         self._sort()
 
     def remove(self, name: str) -> None:
@@ -107,19 +111,28 @@ class Stack:
         for layer in self._upgrade if exchange.upgrade else self._http:
             try:
                 layer.run(exchange)
+            except GreenletExit:
+                # The server stops, and has no patience left for who waits in a layer.
+                exchange.answer = going_down()
             except FAILURES as error:
                 exchange.answer = _failed(layer, error)
             if exchange.answer is not None:
                 return
 
 
-def _failed(layer: Layer, error: BaseException) -> Any:
+def _failed(layer: Layer, error: BaseException) -> WSGIAnswer:
+    answer: WSGIAnswer
     if isinstance(error, _Refusal):
-        return failure(error.reason, INTERNAL_ERROR)
-    if says_status(error):
-        return failure(error, INTERNAL_ERROR)  # `abort(404)` of werkzeug and Flask, say
-    logger.error("the middleware layer %r failed", layer.name, exc_info=error)
-    return internal_error()
+        reason = error.reason
+        if isinstance(reason, BaseException) and not says_status(reason):
+            logger.error("the middleware layer %r refused a request", layer.name, exc_info=reason)
+        answer = failure(reason, INTERNAL_ERROR)
+    elif says_status(error):
+        answer = failure(error, INTERNAL_ERROR)  # `abort(404)` of werkzeug and Flask, say
+    else:
+        logger.error("the middleware layer %r failed", layer.name, exc_info=error)
+        answer = internal_error()
+    return answer
 
 
 class _Refusal(Exception):
@@ -130,7 +143,7 @@ class _Refusal(Exception):
         self.reason = reason
 
 
-def user_layer(name: str, function: Callable[..., Any], primus: Any, options: Any, seconds: float) -> Layer:
+def user_layer(name: Any, function: Any, primus: Any, options: Any, seconds: float) -> Layer:
     """Make a layer of a function of the user's.
 
     Args:
@@ -142,48 +155,56 @@ def user_layer(name: str, function: Callable[..., Any], primus: Any, options: An
     Raises:
         OptionError: it is none of these.
     """
-    if not name:
+    if not isinstance(name, str) or not name:
         raise OptionError(f"a middleware layer needs a name, not {name!r}", "name")
-    if not callable(function):
-        raise OptionError(f"the middleware layer {name!r} is a function, not {function!r}", name)
+    what = f"the middleware layer {name!r}"
+    check_function(what, function, name)
     if arity(function)[1] < 2:
-        function = _configure(name, function, primus, options)
-    return Layer(
-        name,
-        _waiting(name, function, seconds) if arity(function)[0] >= 3 else _direct(function),
-        http=getattr(function, "http", True) is not False,
-        upgrade=getattr(function, "upgrade", True) is not False,
-    )
+        function = check_function(f"what {what} returned", _configure(function, primus, options), name)
+    waits = arity(function)[0] >= 3
+    if not takes(function, 3 if waits else 2):
+        raise OptionError(
+            f"{what} takes (request, response) or (request, response, next), or fewer than two parameters "
+            f"and returns such a function; this is {function!r}",
+            name,
+        )
+    run = _waiting(name, function, seconds) if waits else _direct(name, function)
+
+    def run_where_wanted(exchange: Exchange) -> None:
+        # Looked up now, as in the original: a function that a decorator has registered gets its `upgrade`
+        # afterwards.
+        if getattr(function, "upgrade" if exchange.upgrade else "http", True) is not False:
+            run(exchange)
+
+    return Layer(name, run_where_wanted)
 
 
-def _configure(name: str, factory: Callable[..., Any], primus: Any, options: Any) -> Callable[..., Any]:
+def _configure(factory: Callable[..., Any], primus: Any, options: Any) -> Any:
     """Call a function that makes the layer. In JavaScript `this` is the server and `options` the argument;
     here it is the name of a parameter that tells which of the two it wants."""
     positional, named = [], {}
     for parameter in signature(factory).parameters.values():
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
             continue
-        value = (options if isinstance(options, Mapping) else {}) if parameter.name == "options" else primus
+        value = ({} if options is None else options) if parameter.name == "options" else primus
         if parameter.kind is parameter.KEYWORD_ONLY:
             if parameter.name in ("options", "primus"):
                 named[parameter.name] = value
         else:
             positional.append(value)
-    function = factory(*positional, **named)
-    if not callable(function) or arity(function)[1] < 2:
-        raise OptionError(
-            f"the middleware layer {name!r} takes fewer than two parameters, so it has to return a function "
-            f"(request, response) to run, and returned {function!r}",
-            name,
-        )
-    made: Callable[..., Any] = function
-    return made
+    return factory(*positional, **named)
 
 
-def _direct(function: Callable[..., Any]) -> Run:
+def _direct(name: str, function: Callable[..., Any]) -> Run:
     def run(exchange: Exchange) -> None:
         response = exchange.response
-        _take(exchange, function(exchange.request, response))
+        result = function(exchange.request, response)
+        if not _take(exchange, result) and result:
+            # In the original it would end the request. A layer that was to refuse it must not let it pass for
+            # having said so as a Flask view does.
+            raise TypeError(
+                f"the layer {name!r} returned {result!r}; it is nothing, or True, or a werkzeug Response"
+            )
 
     return run
 
@@ -193,27 +214,35 @@ def _waiting(name: str, function: Callable[..., Any], seconds: float) -> Run:
         response = exchange.response
         done: Any = AsyncResult()
 
-        def proceed(error: Any = None) -> None:
-            if not done.ready():
+        def proceed(error: Any = None, *_: Any) -> None:
+            if not done.ready():  # the first call counts
                 done.set(_Refusal(error) if is_refusal(error) else None)
 
-        response.on_end = lambda: done.ready() or done.set(None)
-        _take(exchange, function(exchange.request, response, proceed))
-        if exchange.answer is None:
-            done.wait(seconds)
+        response.on_end = proceed
+        try:
+            result = function(exchange.request, response, proceed)
+            if not done.ready():
+                if _take(exchange, result):
+                    return
+                done.wait(seconds)
             if not done.ready():
                 raise PrimusError(f"the layer {name!r} neither called next nor answered within {seconds} s")
-            if done.value is not None:
-                raise done.value
-            _take(exchange, None)
-        response.on_end = None
+        finally:
+            response.on_end = None
+        if done.value is not None:
+            raise done.value
+        _take(exchange, None)
 
     return run
 
 
-def _take(exchange: Exchange, result: Any) -> None:
-    """What a layer has said: by what it returned, or by ending the response."""
-    if isinstance(result, WerkzeugResponse) and result is not exchange.response:
+def _take(exchange: Exchange, result: Any) -> bool:
+    """Whether a layer has answered: by what it returned, or by ending the response."""
+    if isinstance(result, BaseException):
+        raise result  # `return NotFound()`
+    response = exchange.response
+    if isinstance(result, WerkzeugResponse) and result is not response:
         exchange.answer = result
-    elif result is True or exchange.response.ended or result is exchange.response:
-        exchange.answer = exchange.response.complete()
+    elif result is True or result is response or response.ended:
+        exchange.answer = response.complete()
+    return exchange.answer is not None

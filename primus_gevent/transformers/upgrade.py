@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from gevent import get_hub
-from werkzeug.wrappers import Response as WerkzeugResponse
 
 from .. import hosts
 from ..errors import HandshakeError, HostError, OptionError
@@ -16,6 +15,7 @@ from ..hosts import Host, Taken
 from ..middleware import Response
 from ..middleware.builtin import NO_CACHE
 from ..middleware.exchange import Exchange
+from ..middleware.failures import reason_of
 from ..middleware.origins import is_allowed
 from ..protocols.deflate import DeflateOptions
 from ..protocols.handshake import ServerHandshake
@@ -31,7 +31,16 @@ logger = logging.getLogger("primus_gevent")
 
 # Of an answer that leaves HTTP: these are the handshake's own business.
 HANDSHAKE_HEADERS = frozenset(
-    {"connection", "upgrade", "content-length", "content-type", "transfer-encoding"}
+    {
+        "connection",
+        "content-encoding",
+        "content-length",
+        "content-type",
+        "sec-websocket-accept",
+        "sec-websocket-extensions",
+        "transfer-encoding",
+        "upgrade",
+    }
 )
 MAX_REASON_BYTES = 123  # of a Close frame (RFC 6455, section 5.5)
 
@@ -90,7 +99,8 @@ class Upgrades:
             host, _ = _find_host(exchange.environ, start_response)
             if host is not None and host.upgraded:
                 # "policy violation"; the reason is all that there is room for
-                reason = _text_of(exchange).encode()[:MAX_REASON_BYTES].decode("utf-8", "ignore")
+                reason = reason_of(exchange.answer, exchange.environ)
+                reason = reason.encode("utf-8", "ignore")[:MAX_REASON_BYTES].decode("utf-8", "ignore")
                 return self._close_upgraded(host, 1008, reason)
         return exchange.respond(start_response)
 
@@ -100,8 +110,7 @@ class Upgrades:
         # Before the 101: when it is out, the client may be gone, and the environ emptied.
         record = RequestRecord(exchange.environ, exchange.seen_request)
         headers = handshake.response_headers()
-        if exchange.headers:
-            headers += [h for h in exchange.headers if h[0].lower() not in HANDSHAKE_HEADERS]
+        headers += [header for header in exchange.headers if header[0].lower() not in HANDSHAKE_HEADERS]
         try:
             taken = host.switch(headers)
         except OSError as error:
@@ -170,15 +179,6 @@ def _find_host(environ: dict[str, Any], start_response: Any) -> tuple[Host | Non
     except HostError as error:
         logger.error("cannot take a WebSocket: %s", error)
         return None, refusal(501, "This server cannot take over the connection")
-
-
-def _text_of(exchange: Exchange) -> str:
-    """The body of a layer's answer."""
-    try:
-        assert exchange.answer is not None
-        return WerkzeugResponse.from_app(exchange.answer, exchange.environ).get_data(as_text=True)
-    except UnicodeDecodeError:
-        return ""
 
 
 def _compression(option: Any) -> bool | DeflateOptions:

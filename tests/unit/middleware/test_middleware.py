@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from primus_gevent.middleware import Response, accepts_gzip, documents
+from primus_gevent.middleware import Response, accepts_gzip, inherited, sendable, sendable_status
 from primus_gevent.middleware.origins import is_allowed
 
 
@@ -59,27 +59,6 @@ def test_only_a_large_body_is_gzipped_and_only_for_who_wants_it() -> None:
 )
 def test_accept_encoding(header: str, expected: bool) -> None:
     assert accepts_gzip(header) is expected
-
-
-def test_the_library_is_revalidated() -> None:
-    _, headers, body = answer(documents.library("code", {}))
-    assert (body, headers["Cache-Control"], headers["X-Content-Type-Options"]) == (
-        b"code",
-        "no-cache",
-        "nosniff",
-    )
-    etag = headers["ETag"]
-    for known in (etag, etag[2:], f'"x", {etag}', "*"):
-        status, again, body = answer(documents.library("code", {"HTTP_IF_NONE_MATCH": known}))
-        assert (status, body) == ("304 Not Modified", b"")
-        assert again["ETag"] == etag
-        assert "Content-Length" not in again
-    assert answer(documents.library("other", {"HTTP_IF_NONE_MATCH": etag}))[0] == "200 OK"
-
-
-def test_the_spec_is_json() -> None:
-    status, headers, body = answer(documents.spec({"a": False}))
-    assert (status, headers["Content-Type"], body) == ("200 OK", "application/json", b'{"a": false}')
 
 
 # -- origins
@@ -152,3 +131,52 @@ def test_a_function_decides() -> None:
     assert allowed("http://a", lambda origin: seen.append(origin) or 1) is True  # type: ignore[func-returns-value]
     assert seen == ["http://a"]
     assert allowed("http://a", lambda origin: None) is False
+
+
+# -- headers of layers and of the answer
+
+
+@pytest.mark.parametrize(
+    ("own", "others", "expected"),
+    [
+        ([], [], []),
+        ([("A", "1")], [("a", "2"), ("B", "3")], [("A", "1"), ("B", "3")]),
+        ([], [("Link", "1"), ("Link", "2")], [("Link", "1"), ("Link", "2")]),
+        ([("Set-Cookie", "a")], [("Set-Cookie", "a"), ("Set-Cookie", "b")], "own, Set-Cookie b"),
+        ([], [("Content-Length", "9"), ("Content-Type", "x"), ("Content-Encoding", "gzip")], []),
+        ([("Vary", "A")], [("vary", "a, B"), ("Vary", "b,, C")], [("Vary", "A, B, C")]),
+        ([("Vary", "A")], [("Vary", "*")], [("Vary", "*")]),
+        ([("Vary", "A")], [], [("Vary", "A")]),
+        ([], [("Vary", "A")], [("Vary", "A")]),
+    ],
+)
+def test_headers_are_united(own: Any, others: Any, expected: Any) -> None:
+    if isinstance(expected, str):
+        expected = [*own, ("Set-Cookie", "b")]
+    assert inherited(own, others) == expected
+
+
+def test_headers_that_cannot_be_sent_are_named_in_the_log(caplog: Any) -> None:
+    good = [("X-A", "é\t"), ("x_b!", "")]
+    bad = [("X:", "v"), ("", "v"), ("X\n", "v"), ("X", "v\n"), ("X", "v\r"), ("X", "\x7f"), ("X", "ł")]
+    assert sendable([*good, *bad]) == good
+    assert caplog.text.count("left out the header") == len(bad)
+    assert "ł" not in caplog.text  # a value may be a secret
+
+
+@pytest.mark.parametrize(
+    ("status", "sent"),
+    [
+        ("200 OK", "200 OK"),
+        ("404 ", "404 "),
+        ("404", "404 Not Found"),
+        ("404\r\nX: y", "404 Not Found"),
+        ("404 a\nb", "404 Not Found"),
+        ("4040", "500 Internal Server Error"),
+        ("101 Switching Protocols", "500 Internal Server Error"),
+        ("600 x", "500 Internal Server Error"),
+        ("", "500 Internal Server Error"),
+    ],
+)
+def test_statuses(status: str, sent: str) -> None:
+    assert sendable_status(status) == sent

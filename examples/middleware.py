@@ -9,8 +9,7 @@ from collections import Counter
 import gevent
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from primus_gevent import Primus
-from primus_gevent.middleware.wsgi import wsgi_layer
+from primus_gevent import Primus, wsgi_layer
 
 PAGE = b"""<!doctype html><meta charset="utf-8"><title>middleware</title>
 <p><a href="/primus/status">status</a></p><pre id="log"></pre>

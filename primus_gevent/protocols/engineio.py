@@ -290,8 +290,8 @@ class _Revision3(Codec):
 
     def __init__(self, base64: bool, dialect: Dialect) -> None:
         super().__init__(base64, dialect)
-        self._plain_frames = False  # that frames are plain is known, so it is neither 3a
-        self._plain_payloads = False  # that bodies are plain is known: it is 3c
+        self._plain_frames = False  # frames are known to be plain: it is not 3a
+        self._plain_payloads = False  # bodies are known to be plain: it is 3c
 
     def encode_frame(self, packet: Encoded) -> Encoded:
         if isinstance(packet, str):

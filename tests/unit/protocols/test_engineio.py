@@ -267,6 +267,10 @@ def test_base64_of_polling_and_of_the_websocket_are_asked_for_apart() -> None:
     peer.base64_frames = False
     assert peer.encode_frame(b"\1") == b"\4\1"
     assert peer.encode_payload([b"\1"]) == (b"6:b4AQ==", TEXT_TYPE)
+    peer = codec(4, base64=True)
+    assert peer.encode_frame(b"\1") == "bAQ=="
+    peer.base64_frames = False
+    assert peer.encode_frame(b"\1") == b"\1"
 
 
 @pytest.mark.parametrize("peer", [codec(3, dialect="3b"), codec(3, dialect="3c"), codec(4)], ids=repr)
@@ -274,6 +278,16 @@ def test_jsonp_is_text_whatever_the_peer_takes(peer: Codec) -> None:
     text = peer.encode_text_payload([encode_message(b"\1"), encode_message("€")])
     peer.base64 = True
     assert peer.decode_text_payload(text) == [(MESSAGE, b"\1"), (MESSAGE, "€")]
+
+
+@pytest.mark.parametrize("kind", [7, 0x30, 0x34, 255])
+def test_a_binary_packet_has_one_of_the_seven_types(kind: int) -> None:
+    peer = codec(3)
+    assert peer.decode_frame(b"\6") == (NOOP, b"")
+    with pytest.raises(RemoteProtocolError, match="unknown type"):
+        peer.decode_frame(bytes([kind]))
+    with pytest.raises(PayloadError, match="unknown type"):
+        peer.decode_payload(bytes([1, 1, 255, kind]), True)
 
 
 def test_an_unknown_revision_is_refused() -> None:
@@ -348,6 +362,9 @@ def test_text_alone_in_the_binary_form_is_from_an_old_client() -> None:
     peer = codec(3, dialect="3c")
     assert peer.decode_payload(body, True) == [(MESSAGE, "€")]
     assert peer.dialect == "3b"
+    peer.decode_payload(text_body("€"))
+    peer.decode_payload(body, True)
+    assert peer.dialect == "3c", "what is known for certain stays"
 
 
 def test_binary_beside_text_in_the_binary_form_tells_nothing() -> None:

@@ -19,7 +19,7 @@ from primus_gevent.errors import HostError
 from primus_gevent.hosts import gevent_websocket, gunicorn, pywsgi
 from primus_gevent.hosts.base import Environ, Host, StartResponse, Taken, set_nodelay
 
-__all__ = ["Host", "Taken", "connection", "find", "strip"]
+__all__ = ["Host", "Taken", "close_after", "connection", "find", "strip"]
 
 SERVERS = (
     "gevent.pywsgi.WSGIServer, 'gunicorn -k gevent', 'gunicorn -k gevent_pywsgi', gevent-websocket, "
@@ -83,6 +83,13 @@ def connection(environ: Environ, start_response: StartResponse) -> Any:
         return None
     set_nodelay(sock)
     return sock
+
+
+def close_after(start_response: StartResponse) -> None:
+    """Close the connection after the answer that follows, where the server ignores ``Connection: close``."""
+    force_close = getattr(getattr(start_response, "__self__", None), "force_close", None)
+    if force_close is not None:  # gunicorn; a middleware may hide it
+        force_close()
 
 
 def strip(environ: Environ) -> Environ:

@@ -8,8 +8,11 @@ from io import BytesIO
 from typing import Any
 
 from werkzeug.datastructures import Headers
+from werkzeug.utils import cached_property
 from werkzeug.wrappers import Response as WerkzeugResponse
+from werkzeug.wsgi import get_input_stream
 
+from .. import hosts
 from ..request import Request
 from . import sendable, with_headers
 
@@ -59,6 +62,22 @@ class LayerResponse(WerkzeugResponse):
         return self
 
 
+class LayerRequest(Request):
+    """The ``request`` that a layer is given. Its body can be read, and is still there for the transformer."""
+
+    @cached_property
+    def stream(self) -> BytesIO:
+        environ = self.environ
+        if not environ.get("wsgi.input_terminated", True):
+            # pywsgi's read file, of an upgrade: what it holds are the first frames of a WebSocket, and no
+            # body. werkzeug only looks whether the key is there, and would wait until the client leaves.
+            return BytesIO()
+        body = get_input_stream(environ, max_content_length=self.max_content_length).read()
+        environ["wsgi.input"] = BytesIO(body)
+        environ["wsgi.input_terminated"] = True
+        return BytesIO(body)
+
+
 class Exchange:
     """One request below the pathname.
 
@@ -92,12 +111,8 @@ class Exchange:
     def request(self) -> Request:
         """The request as a werkzeug object."""
         if self._request is None:
-            self._request = request = Request(self.environ, populate_request=False)
-            request.trusted_proxies = self._trusted
-            if not self.environ.get("wsgi.input_terminated", True):
-                # pywsgi's read file: what it holds are the first frames of a WebSocket, and no body. werkzeug
-                # only looks whether the key is there, and would read, and wait, until the client leaves.
-                vars(request)["stream"] = BytesIO()
+            self._request = LayerRequest(self.environ, populate_request=False)
+            self._request.trusted_proxies = self._trusted
         return self._request
 
     @property
@@ -143,6 +158,7 @@ class Exchange:
         if self.upgrade:
             # What the client has sent behind its request are frames, and no further request.
             headers = [*headers, CLOSE]
+            hosts.close_after(start_response)
         # Without a response no layer of the user's has run that could have made the answer.
         check = self._response is not None or isinstance(answer, WerkzeugResponse)
         return answer(self.environ, with_headers(start_response, headers, check=check))

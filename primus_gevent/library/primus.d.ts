@@ -24,6 +24,8 @@ declare class Primus<In = any, Out = any> extends Emitter {
   static connect<In = any, Out = any>(url?: string | URL, options?: Primus.Options): Primus<In, Out>;
 
   static readonly Primus: typeof Primus;
+  /** The parser that the server chose; what it has besides its two functions depends on which it is. */
+  static readonly parser: Primus.Parser;
   static readonly OPENING: 1;
   static readonly CLOSED: 2;
   static readonly OPEN: 3;
@@ -170,12 +172,28 @@ declare namespace Primus {
     data: any;
   }
 
+  interface Parser {
+    /** Calls back once, with an error, or with null and a text or bytes. */
+    encoder(data: any, fn: (error: any, packet?: any) => void): void;
+    /** Calls back once, with an error, or with null and the message. */
+    decoder(packet: any, fn: (error: any, data?: any) => void): void;
+    /** Of `ejson`: objects with `typeName()` and `toJSONValue()` are made again by `factory`. */
+    addType?(name: string, factory: (value: any) => any): void;
+    /** Of `msgpack`: an extension type that has no meaning in JavaScript. */
+    ExtBuffer?: new (buffer: Uint8Array, type: number) => ExtBuffer;
+  }
+
+  interface ExtBuffer {
+    type: number;
+    buffer: Uint8Array;
+  }
+
   interface Destination<T> {
     write(data: T): unknown;
     end?(): unknown;
   }
 
-  /** A function that declares `next` is asynchronous; what it returns is not looked at. */
+  /** A function that declares `next` is asynchronous, and later messages wait for it; what it returns is not looked at. */
   type Transform = (
     this: Primus, packet: Packet, next: (error?: any, proceed?: boolean) => void
   ) => void | boolean;

@@ -318,7 +318,7 @@ describe('the other parsers', () => {
     ejson: [new Date(5), NaN, -Infinity, /a+/gi, new Uint8Array([1, 255]), { $date: 5 }, { $escape: { $date: 1 } }, 2 ** 60],
     msgpack: [new Date(1400000000123), NaN, /a+/gi, Buffer.from([1, 255]), new Uint8Array([1]), new Float64Array([0.5]),
       [new Uint8Array([1, 2]).buffer], 2 ** 60, -(2 ** 40)],
-    binary: [Buffer.from([1, 255]), [Buffer.alloc(70000, 1)], 2 ** 32 - 1, NaN]
+    binary: [Buffer.from([1, 255]), [Buffer.alloc(70000, 1)], 2 ** 32 - 1, NaN, 0.5]
   };
 
   for (const [generation, parser] of [[8, 'ejson'], [8, 'msgpack'], [8, 'binary'], [2, 'ejson'], [2, 'binary']]) {

@@ -52,6 +52,10 @@ const state: PrimusTypes.ReadyState = PrimusDefault.OPEN;
 const options: PrimusTypes.Options = { timeout: false };
 const emitter = new EventEmitter().on('x', () => undefined).off('x');
 console.log(connected.latency + 1, connected.online, primus.socket.anything, plugin, destroyed, state, options, emitter);
+PrimusDefault.parser.encoder({ a: 1 }, (error, packet) => console.log(error, packet));
+PrimusDefault.parser.addType?.('point', ([x, y]: [number, number]) => ({ x, y }));
+const extension = PrimusDefault.parser.ExtBuffer && new PrimusDefault.parser.ExtBuffer(new Uint8Array(1), 32);
+console.log(extension?.type, extension?.buffer.length);
 
 // @ts-expect-error: the messages of this client are strings
 primus.write({ not: 'a string' });

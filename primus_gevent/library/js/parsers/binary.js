@@ -9,10 +9,10 @@ const parser = (() => {
       this.size(length, 0xd8, 0xb0, 16);
     }
 
-    // 2^63 and more would arrive as another number. (The original sends 2^63 itself, as -2^63.)
+    // What 64 bits cannot hold is a float to us, as every decoder reads it. (The original sends 2^63 as -2^63,
+    // and refuses the others.)
     beyond(value) {
-      if (Math.floor(value) !== value) return this.float(value);
-      if (value < -INT64 || value >= INT64) throw new RangeError('Invalid integer: it needs more than 64 bits');
+      if (Math.floor(value) !== value || value < -INT64 || value >= INT64) return this.float(value);
       const high = Math.floor(value / 0x100000000);
       this.head(0xd3, 4, high);
       const at = this.room(4);

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from . import plugins
@@ -176,10 +175,13 @@ class Extensions(Emitter):
         if callable(plugin) and not any(hasattr(plugin, part) for part in plugins.PARTS):
             self.before(name, plugin, options, index)
             return self
+        return self._use(name, plugin, options)
+
+    def _use(self, name: str, plugin: Any, options: Any) -> Self:
         loaded = plugins.load(name, plugin)
         given = self.options
-        if options:
-            given = replace(given, extra={**given.extra, **options})
+        if options is not None:
+            given = given.for_plugin(plugins.options_for(loaded, options))
         self._ark.add(loaded, self, given)
         self._emit_safely("plugin", name, loaded.given)
         return self
@@ -189,9 +191,10 @@ class Extensions(Emitter):
     @overload
     def plugin(self, name: str, plugin: Any, options: Any = None) -> Self: ...
     def plugin(self, name: str, plugin: Any = None, options: Any = None) -> Any:
-        """Add a plugin, as `use` does; or without one, give back what was added under that name, or None."""
+        """Add a plugin, as `use` does, but never a layer; or without one, give back what was added under that
+        name, or None."""
         if plugin is not None:
-            return self.use(name, plugin, options)
+            return self._use(name, plugin, options)
         found = self._ark.get(name)
         return None if found is None else found.given
 
@@ -199,24 +202,23 @@ class Extensions(Emitter):
         """Remove a plugin, here and in clients that are compiled later; tell whether it was there.
 
         What its server side has set up stays, unless that returned a function that takes it back.
+
+        Raises:
+            PluginError: that function failed; the plugin is removed nevertheless.
         """
-        removed = self._ark.remove(name)
-        if removed is None:
+        found = self._ark.get(name)
+        if found is None:
             return False
-        self._emit_safely("plugout", name, removed.given)
+        try:
+            self._ark.remove(name)
+        finally:
+            self._emit_safely("plugout", name, found.given)
         return True
 
     def _use_all(self, given: Mapping[str, Any] | Iterable[str]) -> None:
         named = given if isinstance(given, Mapping) else {name: name for name in given}
         loaded = [plugins.load(name, plugin) for name, plugin in named.items()]
-        declared = [plugin.options for plugin in loaded]
-        if all(declared):  # a plugin that does not tell its options may take any
-            known = {name for names in declared for name in names}
-            for name in self.options.extra:
-                if name not in known:
-                    raise OptionError(
-                        f"unknown option {name!r}; the plugins know: {', '.join(sorted(known))}", name
-                    )
+        self.options.check_extra([plugin.options for plugin in loaded])
         for plugin in loaded:
             self._ark.add(plugin, self, self.options)
             self._emit_safely("plugin", plugin.name, plugin.given)
@@ -240,14 +242,29 @@ class Extensions(Emitter):
         Raises:
             OptionError: another direction.
         """
-        if direction not in DIRECTIONS:
-            raise OptionError(f"a message is {' or '.join(DIRECTIONS)}, not {direction!r}", "transform")
+        self._transforms(direction)
 
         def add(function: Any) -> Any:
             transform = Transform(function, self.options.transform_timeout)
-            before: tuple[Transform, ...] = getattr(self, direction)
+            before = self._transforms(direction)
             if all(known.function != function for known in before):
                 setattr(self, direction, (*before, transform))
             return function
 
         return add if fn is None else add(fn)
+
+    def untransform(self, direction: str, fn: Callable[..., Any]) -> bool:
+        """Take back a `transform`; tell whether it was there. Messages that are in it already go on.
+
+        Raises:
+            OptionError: another direction.
+        """
+        before = self._transforms(direction)
+        rest = tuple(transform for transform in before if transform.function != fn)
+        setattr(self, direction, rest)
+        return len(rest) < len(before)
+
+    def _transforms(self, direction: str) -> tuple[Transform, ...]:
+        if direction not in DIRECTIONS:
+            raise OptionError(f"a message is {' or '.join(DIRECTIONS)}, not {direction!r}", "transform")
+        return self.incoming if direction == "incoming" else self.outgoing

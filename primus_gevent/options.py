@@ -10,7 +10,7 @@ import difflib
 import ipaddress
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -99,6 +99,9 @@ class Options:
     """Seconds that a peer may take nothing of what waits for it before it is cut off."""
     close_timeout: float = 5.0
     """Seconds that the closing handshake may take."""
+    session_timeout: float | None = None
+    """Seconds that a client of a polling transport may be without a request that waits. ``None`` means its
+    framework's own time."""
     iknowclusterwillbreakconnections: bool = False
     """Do not warn when several processes serve, as several workers of gunicorn do."""
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -108,24 +111,38 @@ class Options:
     def parse(cls, values: Mapping[str, Any]) -> Options:
         """Check ``values`` and fill in the defaults.
 
-        With plugins, a name that nobody knows is taken for an option of theirs, unless it looks like a
-        misspelt one of ours.
+        With plugins, a name that is none of ours may be one of theirs: who loads them calls `check_extra`.
 
         Raises:
             OptionError: a name is unknown or a value cannot be used; the message says which and why.
         """
-        known = [f.name for f in fields(cls) if f.name != "extra"]
-        checked, extra = {}, {}
-        for name, value in values.items():
-            if name in known:
-                checked[name] = _CHECKS[name](name, value)
-            elif values.get("plugin") and _misspelt(name, known, MISSPELT) is None:
-                extra[name] = value
-            else:
-                guess = _misspelt(name, known, GUESS)
-                hint = f"did you mean {guess!r}?" if guess else f"known are: {', '.join(sorted(known))}"
-                raise OptionError(f"unknown option {name!r}; {hint}", name)
+        known = _known()
+        checked = {name: _CHECKS[name](name, value) for name, value in values.items() if name in known}
+        extra = {name: value for name, value in values.items() if name not in known}
+        if not checked.get("plugin"):
+            for name in extra:
+                raise _unknown(name, known)
         return cls(**checked, extra=extra)
+
+    def check_extra(self, declared: Sequence[Sequence[str]]) -> None:
+        """Check the names of `extra`, which are options of plugins.
+
+        Args:
+            declared: the names that each plugin says it has. One that says nothing may have any, except what
+                looks like a misspelt option of ours.
+
+        Raises:
+            OptionError: one of them is unknown.
+        """
+        theirs = {name for names in declared for name in names}
+        for name in self.extra:
+            if name not in theirs and (all(declared) or _misspelt(name, _known(), MISSPELT)):
+                raise _unknown(name, [*_known(), *theirs])
+
+    def for_plugin(self, given: Mapping[str, Any]) -> Options:
+        """A copy in which ``given`` comes first, also where a name is one of ours; it is not checked."""
+        ours = {name: value for name, value in given.items() if name in _known()}
+        return replace(self, **ours, extra={**self.extra, **given})
 
     def get(self, name: str, default: Any = None) -> Any:
         """An option by its name, also one of a plugin's; ``default`` where there is none."""
@@ -162,6 +179,16 @@ class Options:
 # How alike two names must be: for a hint, and for refusing what may also be an option of a plugin's.
 GUESS = 0.6
 MISSPELT = 0.85
+
+
+def _known() -> list[str]:
+    return [f.name for f in fields(Options) if f.name != "extra"]
+
+
+def _unknown(name: str, known: Sequence[str]) -> OptionError:
+    guess = _misspelt(name, known, GUESS)
+    hint = f"did you mean {guess!r}?" if guess else f"known are: {', '.join(sorted(known))}"
+    return OptionError(f"unknown option {name!r}; {hint}", name)
 
 
 def _misspelt(name: str, known: Sequence[str], cutoff: float) -> str | None:
@@ -333,4 +360,5 @@ _CHECKS: dict[str, Check] = {
     "transform_timeout": _duration,
     "write_timeout": _duration,
     "close_timeout": _duration,
+    "session_timeout": _optional(_duration),
 }

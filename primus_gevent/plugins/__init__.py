@@ -2,11 +2,12 @@
 
 A plugin is a mapping, a module or any object with one or more of
 
-- ``server(primus, options)``: called once, when the plugin is added. It may return a function, which is
-  called when the plugin is removed.
+- ``server(primus, options)``: called once, when the plugin is added. It may return a function without
+  parameters, which is called when the plugin is removed.
 - ``client``: JavaScript, a function expression ``function (primus, options) {...}`` that every client runs;
   or the path of a file that holds one.
-- ``library``: JavaScript that ``client`` needs, put before it in the same scope; or the path of such a file.
+- ``library``: JavaScript that ``client`` needs, run once before it, in a scope that only the two share; or
+  the path of such a file.
 - ``options``: the names of options of its own, which may then stand beside those of `Primus`.
 """
 
@@ -19,11 +20,21 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from ..arity import arity
 from ..errors import PluginError
 
-__all__ = ["Ark", "Plugin", "load"]
+__all__ = ["Ark", "Plugin", "load", "options_for"]
 
 PARTS = ("server", "client", "library", "options")
+
+# A library is written for a script tag: it finds the global object in `this`, and no module loader whose
+# exports it would take over. What it declares must not meet the names of our own client.
+_SCOPE = """(function (Primus, module, exports, define) {{
+return (function () {{
+{library}
+;{result}
+}}).call(typeof globalThis === 'object' ? globalThis : self);
+}})(Primus)"""
 
 
 @dataclass(frozen=True)
@@ -33,9 +44,9 @@ class Plugin:
     Attributes:
         name: in the ark, and in `Primus.prototype.ark` of the client.
         given: what the user gave: the events `plugin` and `plugout` carry it.
-        server: the server side.
-        client: JavaScript function expression of the client side.
-        library: JavaScript that the client side needs.
+        server: the server side; may be called with two arguments.
+        client: JavaScript function expression of the client side, around it the library that it needs.
+        library: JavaScript statements of a library that comes without client side.
         options: names of its own options.
     """
 
@@ -47,38 +58,58 @@ class Plugin:
     options: tuple[str, ...] = ()
 
 
-def load(name: str, given: Any) -> Plugin:
+def load(name: Any, given: Any) -> Plugin:
     """Check a plugin; a text is the name to import it by, ``package.module`` or ``package.module:attribute``.
 
     Raises:
         PluginError: it cannot be a plugin; the message says why, ``plugin`` is its name.
     """
-    if not name:
-        raise PluginError("a plugin needs a name", name)
+    if not isinstance(name, str) or not name:
+        raise PluginError(f"the name of a plugin is a text, not {name!r}", name)
     if isinstance(given, str):
         given = _import(name, given)
-    if isinstance(given, Mapping):
-        unknown = [key for key in given if key not in PARTS]
-        if unknown:
-            raise PluginError(
-                f"plugin {name!r} has the unknown part {unknown[0]!r}; known are: {', '.join(PARTS)}", name
-            )
-        parts = {part: given.get(part) for part in PARTS}
-    else:
-        parts = {part: getattr(given, part, None) for part in PARTS}
-    server = parts["server"]
-    if server is not None and not callable(server):
-        raise PluginError(f"the server side of plugin {name!r} is a function, not {server!r}", name)
-    if server is None and parts["client"] is None:
+    parts = _parts(name, given)
+    if parts["server"] is None and parts["client"] is None:
         raise PluginError(f"plugin {name!r} has neither a server nor a client side", name)
+    client = _javascript(name, "client", parts["client"])
+    library = _javascript(name, "library", parts["library"])
+    if library is not None:
+        result = "" if client is None else f"return (\n{client}\n);"
+        scope = _SCOPE.format(library=library, result=result)
+        client, library = (None, scope + ";") if client is None else (scope, None)
     return Plugin(
         name,
         given,
-        server,
-        _javascript(name, "client", parts["client"]),
-        _javascript(name, "library", parts["library"]),
+        _server(name, parts["server"], given),
+        client,
+        library,
         _names(name, parts["options"]),
     )
+
+
+def _parts(name: str, given: Any) -> dict[str, Any]:
+    if not isinstance(given, Mapping):
+        return {part: getattr(given, part, None) for part in PARTS}
+    unknown = [key for key in given if key not in PARTS]
+    if unknown:
+        raise PluginError(
+            f"plugin {name!r} has the unknown part {unknown[0]!r}; known are: {', '.join(PARTS)}", name
+        )
+    return {part: given.get(part) for part in PARTS}
+
+
+def _server(name: str, server: Any, given: Any) -> Callable[..., Any] | None:
+    """The server side, so that it can be called with both arguments though it may take fewer."""
+    if server is None:
+        return None
+    if not callable(server):
+        raise PluginError(f"the server side of plugin {name!r} is a function, not {server!r}", name)
+    required, accepted = arity(server)
+    if required > 2:
+        hint = "; the plugin is a class, and should be an instance of it" if isinstance(given, type) else ""
+        raise PluginError(f"the server side of plugin {name!r} takes (primus, options){hint}", name)
+    function: Callable[..., Any] = server
+    return lambda primus, options: function(*(primus, options)[:accepted])
 
 
 def _import(name: str, path: str) -> Any:
@@ -86,7 +117,7 @@ def _import(name: str, path: str) -> Any:
     try:
         found = import_module(module_name)
         return getattr(found, attribute) if attribute else found
-    except (ImportError, AttributeError, ValueError) as error:
+    except Exception as error:  # whatever a module does when it is imported
         raise PluginError(f"plugin {name!r} cannot be imported from {path!r}: {error}", name) from error
 
 
@@ -94,20 +125,21 @@ def _javascript(name: str, part: str, value: Any) -> str | None:
     """The source itself, or that of a file; a text of one line that ends with ``.js`` is the path of one."""
     if value is None:
         return None
-    is_path = isinstance(value, os.PathLike)
-    if isinstance(value, str) and "\n" not in value and value.strip().endswith((".js", ".mjs")):
-        is_path = True
-    if is_path:
+    if isinstance(value, os.PathLike) or (
+        isinstance(value, str) and "\n" not in value and value.strip().endswith((".js", ".mjs"))
+    ):
+        value = Path(value)
+    if hasattr(value, "read_text"):  # a path, or a resource of `importlib.resources`
         try:
-            value = Path(value).read_text("utf-8")
+            value = value.read_text("utf-8")
         except (OSError, ValueError) as error:
             raise PluginError(f"the {part} of plugin {name!r} cannot be read: {error}", name) from error
     if not isinstance(value, str) or not value.strip():
         raise PluginError(
             f"the {part} of plugin {name!r} is JavaScript, or a file of it, not {value!r}", name
         )
-    # It becomes an expression, or stands before one.
-    return value.strip().rstrip(";") if part == "client" else value
+    # It becomes an expression.
+    return value.strip().rstrip(";") if part == "client" else value.rstrip()
 
 
 def _names(name: str, value: Any) -> tuple[str, ...]:
@@ -115,6 +147,23 @@ def _names(name: str, value: Any) -> tuple[str, ...]:
     if isinstance(value, str) or not isinstance(value, Iterable):
         raise PluginError(f"the options of plugin {name!r} are a list of names, not {value!r}", name)
     return tuple(str(item) for item in value)
+
+
+def options_for(plugin: Plugin, given: Any) -> Mapping[str, Any]:
+    """Check options that were given together with a plugin.
+
+    Raises:
+        PluginError: they are no mapping, or the plugin tells its options and has not all of these.
+    """
+    if not isinstance(given, Mapping) or not all(isinstance(name, str) for name in given):
+        raise PluginError(f"options for plugin {plugin.name!r} are a mapping, not {given!r}", plugin.name)
+    for name in given:
+        if plugin.options and name not in plugin.options:
+            raise PluginError(
+                f"plugin {plugin.name!r} has no option {name!r}; it has: {', '.join(plugin.options)}",
+                plugin.name,
+            )
+    return given
 
 
 class Ark:
@@ -138,18 +187,28 @@ class Ark:
             return
         try:
             undo = plugin.server(primus, options)
-        except Exception as error:
-            del self._plugins[name]
+        except BaseException as error:
+            self._plugins.pop(name, None)
+            if not isinstance(error, Exception):
+                raise  # out of time, or killed
             raise PluginError(f"the server side of plugin {name!r} failed: {error}", name) from error
-        if callable(undo):
+        # Not everything that can be called: a lambda also returns what `on` or `transform` gives back.
+        if callable(undo) and arity(undo)[0] == 0:
             self._undo[name] = undo
 
     def remove(self, name: str) -> Plugin | None:
-        """Take a plugin out, and call the function that its server side returned; None if it is not there."""
+        """Take a plugin out, and call the function that its server side returned; None if it is not there.
+
+        Raises:
+            PluginError: that function failed; the plugin is out nevertheless.
+        """
         plugin = self._plugins.pop(name, None)
         undo = self._undo.pop(name, None)
         if undo is not None:
-            undo()
+            try:
+                undo()
+            except Exception as error:
+                raise PluginError(f"plugin {name!r} failed to undo its server side: {error}", name) from error
         return plugin
 
     def __iter__(self) -> Iterator[Plugin]:

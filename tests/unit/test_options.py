@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import math
+import pickle
 from types import SimpleNamespace
 from typing import Any
 
@@ -191,3 +193,60 @@ def test_options_are_frozen_and_their_mappings_are_copies() -> None:
     assert options.transport == {"a": 1}
     with pytest.raises(AttributeError):
         options.timeout = 1  # type: ignore[misc]
+
+
+# -- options of plugins
+
+
+def test_without_plugins_every_name_has_to_be_ours() -> None:
+    for plugin in ({}, "", " , ", ()):
+        with pytest.raises(OptionError, match="unknown option 'rooms'"):
+            Options.parse({"rooms": 1, "plugin": plugin})
+
+
+def test_beside_plugins_other_names_are_kept_for_them() -> None:
+    options = Options.parse({"rooms": 1, "timeout": 5, "plugin": "it"})
+    assert (options.rooms, options["rooms"], options.get("rooms"), "rooms" in options) == (1, 1, 1, True)
+    assert (options["timeout"], options.get("timeout"), "timeout" in options) == (5.0, 5.0, True)
+    assert dict(options.extra) == {"rooms": 1}
+    assert "extra" not in options
+    assert (options.get("limit"), options.get("limit", 3), options.get(7)) == (None, 3, None)
+    for name in ("limit", "extra", "parse", "effective_ping_interval"):
+        with pytest.raises(KeyError, match=name):
+            options[name]
+    with pytest.raises(AttributeError, match="limit"):
+        options.limit  # noqa: B018
+    assert copy.copy(options) == options
+    assert pickle.loads(pickle.dumps(options)) == options
+
+
+@pytest.mark.parametrize(
+    ("given", "declared", "refused"),
+    [
+        ({"rooms": 1}, [()], False),  # a plugin that says nothing may have any
+        ({"rooms": 1}, [("limit",), ()], False),
+        ({"rooms": 1}, [("limit",)], True),
+        ({"rooms": 1}, [("limit",), ("rooms",)], False),
+        ({"method": 1}, [()], True),  # looks like `methods`
+        ({"method": 1}, [("method",)], False),
+        ({"method": 1}, [("method",), ()], False),
+        ({"maxAge": 1}, [()], True),
+        ({}, [()], False),
+    ],
+)
+def test_names_for_plugins_are_checked_when_the_plugins_are_known(
+    given: Any, declared: Any, refused: bool
+) -> None:
+    options = Options.parse({**given, "plugin": "it"})
+    if refused:
+        with pytest.raises(OptionError, match=f"unknown option '{next(iter(given))}'"):
+            options.check_extra(declared)
+    else:
+        options.check_extra(declared)
+
+
+def test_what_comes_with_a_plugin_is_before_ours_and_leaves_ours_alone() -> None:
+    options = Options.parse({"rooms": 1, "plugin": "it"})
+    copied = options.for_plugin({"timeout": 7, "limit": 2})
+    assert (copied.timeout, copied["timeout"], copied.limit, copied.rooms) == (7, 7, 2, 1)
+    assert (options.timeout, "limit" in options) == (35.0, False)

@@ -23,6 +23,9 @@ const FILES = {
   '/library.js': ['text/javascript', () => compile()],
   '/library.mjs': ['text/javascript', () => compile({ format: 'esm' })]
 };
+for (const parser of ['ejson', 'msgpack', 'binary']) {
+  FILES[`/library.mjs?parser=${parser}`] = ['text/javascript', () => compile({ format: 'esm', parser })];
+}
 
 function chromium() {
   const found = NAMES.find((name) => !spawnSync(name, ['--version']).error);
@@ -109,6 +112,11 @@ test('connects, reconnects and ends as in Node', { timeout: (ATTEMPTS + 1) * PAG
       events: ['open', 'close', 'reconnecting', 'reconnect', 'open', 'reconnected', 'offline', 'close', 'online',
         'reconnecting', 'reconnect', 'open', 'reconnected', 'close', 'end'],
       error: 'The connection failed',
+      parsers: {
+        ejson: ['String', true, 'Uint8Array', [1, 255], 2 ** 40, 'NaN'],
+        msgpack: ['Uint8Array', true, 'Uint8Array', [1, 255], 2 ** 40, 'NaN'],
+        binary: ['Uint8Array', true, 'Uint8Array', [1, 255], 2 ** 40, 'NaN']
+      },
       done: true
     });
     assert.match(id, /^[\w-]{21}$/);

@@ -37,18 +37,18 @@ class _Registry:
         self.references: list[Callable[[], Drain | None]] = []
 
     def add(self, function: Drain) -> None:
+        self.references = [ref for ref in self.references if ref() is not None]
         if function in self.callables():
             return
         if hasattr(function, "__self__"):
-            self.references.append(weakref.WeakMethod(function, self.forget))
+            # No `WeakMethod`: when the interpreter ends, its callback may find itself gone, and fails aloud.
+            owner, name = weakref.ref(function.__self__), function.__name__
+            self.references.append(lambda: getattr(owner(), name, None))
         else:
             self.references.append(lambda: function)
 
     def remove(self, function: Drain) -> None:
         self.references = [ref for ref in self.references if ref() not in (function, None)]
-
-    def forget(self, dead: Any) -> None:
-        self.references = [ref for ref in self.references if ref is not dead]
 
     def callables(self) -> list[Drain]:
         return [function for ref in self.references if (function := ref()) is not None]

@@ -8,11 +8,14 @@ import sys
 from primus_gevent import Primus
 
 
+def upper(packet):
+    if isinstance(packet.data, str):
+        packet.data = packet.data.upper()
+
+
 def server(primus, options):
-    @primus.transform("outgoing")
-    def upper(packet):
-        if isinstance(packet.data, str):
-            packet.data = packet.data.upper()
+    primus.transform("outgoing", upper)
+    return lambda: primus.untransform("outgoing", upper)  # what `plugout` calls
 
 
 # A module with these names would be a plugin too.
@@ -49,8 +52,7 @@ primus.use("shout", shout)
 def connection(spark):
     for message in spark:
         if message == "quiet":
-            # Clients that are compiled from now on do not have it. The transform stays: there was no function
-            # to take it back.
+            # Clients that are compiled from now on do not have it.
             spark.write({"removed": primus.plugout("shout"), "again": primus.plugout("shout")})
         else:
             spark.write(message)

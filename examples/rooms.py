@@ -45,6 +45,7 @@ def server(primus, options):
 
     def undo():  # what `plugout` calls
         primus.off("disconnection", disconnection)
+        primus.untransform("incoming", control)
         del primus.Spark.join, primus.Spark.leave, primus.Spark.room
 
     return undo

@@ -459,6 +459,8 @@ def test_plugins() -> None:
         client.send_message("quiet")
         assert client.recv_message() == {"removed": True, "again": False}
         example.wait_for("removed shout")
+        client.send_message("hello")
+        assert client.recv_message() == "hello"
         assert "const LOUD" not in example.get("/primus/primus.js")
         client.close_properly()
 

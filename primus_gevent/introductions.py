@@ -40,15 +40,17 @@ def introduce(server: Emitter, spark: Any, *, here: bool) -> Callable[[], None] 
 
 
 def _start(server: Emitter, spark: Any, listeners: tuple[Listener, ...], index: int) -> None:
+    # Who wants the end has seen the beginning; behind `next` the end may have been already.
+    listen = _listen if index == 0 else _listen_if_open
     for i in range(index, len(listeners)):
         listener = listeners[i]
         if not server._claim("connection", listener):
             continue
         if listener.required >= 2:
-            gevent.spawn_raw(_listen, listener, spark, _next(server, spark, listeners, i + 1))
+            gevent.spawn_raw(listen, listener, spark, _next(server, spark, listeners, i + 1))
             gevent.get_hub().loop.run_callback(spark.announced)
             return
-        gevent.spawn_raw(_listen, listener, spark)
+        gevent.spawn_raw(listen, listener, spark)
     gevent.get_hub().loop.run_callback(spark.ready)
 
 
@@ -60,12 +62,19 @@ def _next(server: Emitter, spark: Any, listeners: tuple[Listener, ...], index: i
         if called or not spark.writable:
             return
         called = True
-        if error:
+        if error and gevent.getcurrent() is gevent.get_hub():
+            gevent.spawn_raw(spark.refuse, error)  # listeners hear of it, and they may block
+        elif error:
             spark.refuse(error)
         else:
             _start(server, spark, listeners, index)
 
     return proceed
+
+
+def _listen_if_open(listener: Listener, spark: Any, *args: Any) -> None:
+    if spark.writable:
+        _listen(listener, spark, *args)
 
 
 def _listen(listener: Listener, spark: Any, *args: Any) -> None:

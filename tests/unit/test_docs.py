@@ -211,6 +211,15 @@ def test_socket() -> None:
         assert hasattr(WebSocketTransport, next(filter(None, name)))
 
 
+def test_layers() -> None:
+    table = rows(section(read("docs/topics/middleware.md"), "## The layers of Primus"))
+    assert [names(row[0])[0] for row in table] == PRIMUS.layers
+    routes = read("docs/reference/routes.md").replace("\n", " ")
+    order = re.search(r"in this order: (.*?), and the application's own", routes)
+    assert order is not None
+    assert names(order[1]) == PRIMUS.layers
+
+
 def test_spec() -> None:
     (document,) = blocks(DOCS / "reference/routes.md", "json")
     documented = ast.literal_eval(document)

@@ -73,8 +73,9 @@ class LayerRequest(Request):
             # body. werkzeug only looks whether the key is there, and would wait until the client leaves.
             return BytesIO()
         body = get_input_stream(environ, max_content_length=self.max_content_length).read()
-        environ["wsgi.input"] = BytesIO(body)
-        environ["wsgi.input_terminated"] = True
+        if body:  # or it stays: the connection is found by it, where a middleware hides the server
+            environ["wsgi.input"] = BytesIO(body)
+            environ["wsgi.input_terminated"] = True
         return BytesIO(body)
 
 
@@ -161,7 +162,14 @@ class Exchange:
             hosts.close_after(start_response)
         # Without a response no layer of the user's has run that could have made the answer.
         check = self._response is not None or isinstance(answer, WerkzeugResponse)
-        return answer(self.environ, with_headers(start_response, headers, check=check))
+        chunks = answer(self.environ, with_headers(start_response, headers, check=check))
+        if check and self.environ.get("REQUEST_METHOD") == "HEAD":
+            # There are none; but of what has no length pywsgi would send the last chunk all the same, to be
+            # taken for the beginning of the next answer.
+            if hasattr(chunks, "close"):
+                chunks.close()
+            return []
+        return chunks
 
     def __repr__(self) -> str:
         kind = "upgrade" if self.upgrade else self.environ.get("REQUEST_METHOD", "")

@@ -23,6 +23,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         everywhere = metafunc.module.__name__.endswith(ENDINGS)
         names = [name for name, kind in HOSTS.items() if everywhere or not kind.variant]
         metafunc.parametrize("shared_server", names, indirect=True, scope="session")
+    if "guarded_server" in metafunc.fixturenames:
+        # and those behind a middleware, where a server cannot be told to close its connection
+        names = [name for name, kind in HOSTS.items() if not kind.variant or name.endswith("-hidden")]
+        metafunc.parametrize("guarded_server", names, indirect=True, scope="session")
 
 
 @pytest.fixture(scope="session")
@@ -38,15 +42,33 @@ def shared_server(request: pytest.FixtureRequest) -> Iterator[Server]:
         yield server
 
 
+@pytest.fixture(scope="session")
+def guarded_server(request: pytest.FixtureRequest) -> Iterator[Server]:
+    factory = HOSTS[request.param].factory.replace("support.app", "support.guarded")
+    with serve(request.param, factory=factory, close_timeout=0.4) as server:
+        with server.spark("user") as client:
+            client.recv_text()
+            client.close_properly()
+        server.request("/done?auth=text")
+        server.wait_state(sparks=0, objects=0)
+        yield server
+
+
+@pytest.fixture
+def guarded(guarded_server: Server) -> Iterator[Server]:
+    """A server of each host, with the middleware and authorization of `tests.support.guarded`."""
+    yield from leaves_nothing(guarded_server)
+
+
 @pytest.fixture
 def server(shared_server: Server) -> Iterator[Server]:
-    """A server of each host, with the default options (but one).
+    """A server of each host, with the default options (but one)."""
+    yield from leaves_nothing(shared_server)
 
-    After the test: as many sparks, greenlets and sockets as before, and no new traceback in the log, unless
-        the test
-    has put a text of it into `server.expected`.
-    """
-    server = shared_server
+
+def leaves_nothing(server: Server) -> Iterator[Server]:
+    """After the test: as many sparks, greenlets and sockets as before, and no new traceback in the log,
+    unless the test has put a text of it into `server.expected`."""
     server.control("reset")
     before = server.baseline()
     yield server

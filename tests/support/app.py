@@ -163,6 +163,12 @@ def deaf(spark: Any) -> None:
             spark.write(world.counts["heard"])
 
 
+@service
+def user(spark: Any) -> None:
+    """What the authorization hook has set on the request."""
+    spark.write([spark.request.user, spark.request.environ.get("layer.mark")])
+
+
 app = Flask(__name__)
 
 

@@ -317,6 +317,22 @@ def test_head_has_no_body(primus: Any) -> None:
     assert (answer.body, answer.header("Content-Length")) == (b"", "4")
 
 
+def test_the_head_of_a_stream_has_no_chunks_at_all() -> None:
+    """pywsgi ends an answer without length by a last chunk, unless it is a list."""
+    closed: list[str] = []
+
+    def layer(request: Any, response: Any) -> Any:
+        streamed = Response(iter([b"x"]))
+        streamed.call_on_close(lambda: closed.append("closed"))
+        return streamed
+
+    primus = make()
+    primus.before("mine", layer)
+    environ = {"PATH_INFO": "/primus", "REQUEST_METHOD": "HEAD"}
+    assert primus(environ, lambda *_: None) == []
+    assert closed == ["closed"]
+
+
 @pytest.mark.parametrize("status", [204, 304])
 def test_what_has_no_body_has_no_type_either(primus: Any, status: int) -> None:
     def layer(request: Any, response: Any) -> bool:

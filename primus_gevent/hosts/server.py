@@ -1,4 +1,4 @@
-"""Our own server: `gevent.pywsgi` with the time limits that it lacks, and one `send` per response.
+"""Our own server: `gevent.pywsgi` with a handler of its own, time limits, and TCP_NODELAY.
 
 Plain pywsgi never gives up on a client that is slow with its TLS handshake or its headers, keeps idle
 connections for ever, and sends headers and body in two calls without TCP_NODELAY, which costs a keep-alive
@@ -11,14 +11,18 @@ import errno
 import logging
 import socket as stdlib_socket
 import ssl
+import time
 from collections.abc import Callable
 from typing import Any
 
 import gevent
-from gevent.pywsgi import WSGIHandler, WSGIServer
+from gevent.pywsgi import WSGIServer
 
-from primus_gevent.hosts.base import set_nodelay
-from primus_gevent.hosts.tls import tls_context
+from .base import set_nodelay
+from .handler import PrimusHandler
+from .http import date_line
+from .reading import Limits
+from .tls import tls_context
 
 __all__ = ["PrimusHandler", "PrimusServer", "make_server", "tls_context"]
 
@@ -28,137 +32,6 @@ access_logger = logging.getLogger("primus_gevent.access")
 HEADER_SECONDS = 10.0  # from the first byte of a request to the end of its headers
 KEEPALIVE_SECONDS = 75.0  # between two requests of a connection; nginx's default
 HANDSHAKE_SECONDS = 10.0  # for a TLS handshake
-
-# Bodies up to this size are copied behind their headers; for larger ones a second `send` is cheaper than the
-# copy.
-MAX_JOINED_BYTES = 65536
-
-REQUEST_TIMEOUT = b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-
-# How pywsgi's Input says that a client left in the middle of a body.
-TRUNCATED = "unexpected end of file while"
-
-
-class PrimusHandler(WSGIHandler):
-    """pywsgi's handler of one connection, with time limits, and quiet about clients that leave."""
-
-    primus_host_name = "primus"
-
-    server: PrimusServer
-    _headers_timer: gevent.Timeout | None = None
-    _requests = 0
-    _client_gone: OSError | None = None  # what the socket said when a response could not be sent
-    _corked: bytearray | None = None  # a response that is being put together
-
-    def handle(self) -> None:
-        try:
-            super().handle()
-        except (ConnectionError, ssl.SSLError) as error:
-            # pywsgi does not expect that its own answer to a bad request may fail
-            logger.debug("client %s left: %s", self.client_address, error)
-
-    # -- reading
-
-    def read_requestline(self) -> str:
-        """Wait for the next request, and read its first line; empty when none comes."""
-        # of the request before, on this connection; a 408 would be logged with them
-        self.status = self._orig_status = self.requestline = None
-        if self._requests and not self._wait_for_request():
-            return ""
-        self._requests += 1
-        # Goes on until `read_request` stops it: the limit is for the line and the headers together.
-        self._headers_timer = gevent.Timeout.start_new(self.server.header_timeout)
-        line: str = super().read_requestline()
-        return line
-
-    def _wait_for_request(self) -> bool:
-        return bool(gevent.with_timeout(self.server.keepalive_timeout, self.rfile.peek, 1, timeout_value=b""))
-
-    def read_request(self, raw_requestline: str) -> Any:
-        done = super().read_request(raw_requestline)
-        self._stop_headers_timer()
-        return done
-
-    def MessageClass(self, *args: Any) -> Any:  # noqa: N802 - pywsgi's name
-        headers = super().MessageClass(*args)
-        # A body with two lengths is how a request is smuggled past a proxy (RFC 9112, 6.1).
-        # pywsgi would pick one.
-        if "transfer-encoding" in headers and "content-length" in headers:
-            raise ValueError("both Content-Length and Transfer-Encoding")
-        return headers
-
-    def handle_one_request(self) -> Any:
-        try:
-            return super().handle_one_request()
-        except gevent.Timeout as timeout:
-            if timeout is not self._headers_timer:
-                raise
-            return "408", REQUEST_TIMEOUT
-        finally:
-            self._stop_headers_timer()
-
-    def _stop_headers_timer(self) -> None:
-        timer, self._headers_timer = self._headers_timer, None
-        if timer is not None:
-            timer.close()
-
-    # -- writing
-
-    def process_result(self) -> None:
-        if isinstance(self.result, (list, tuple)):
-            self._in_one_send(super().process_result)
-        else:
-            super().process_result()
-
-    def finalize_headers(self) -> None:
-        super().finalize_headers()
-        if self.command == "HEAD":
-            self.response_use_chunked = False  # nothing that could be chunked will follow
-
-    def _write_with_headers(self, data: bytes) -> None:
-        self._in_one_send(super()._write_with_headers, data)  # type: ignore[misc]  # not in the stubs
-
-    def _write(self, data: bytes) -> None:
-        # A body after HEAD would be taken for the next response (RFC 9110, 9.3.2); pywsgi sends it.
-        if self.command != "HEAD":
-            super()._write(data)  # type: ignore[misc]
-
-    def _in_one_send(self, write: Callable[..., object], *args: Any) -> None:
-        if self._corked is not None:
-            write(*args)
-            return
-        self._corked = bytearray()
-        try:
-            write(*args)
-        finally:
-            data, self._corked = self._corked, None
-            if data:
-                self._sendall(data)
-
-    def _sendall(self, data: bytes | bytearray) -> None:
-        corked = self._corked
-        if corked is not None:
-            if len(corked) + len(data) <= MAX_JOINED_BYTES:
-                corked += data
-                return
-            self._corked = None
-            if corked:
-                self._sendall(corked)
-        try:
-            super()._sendall(data)  # type: ignore[misc]
-        except OSError as error:
-            self._client_gone = error
-            raise
-
-    # -- errors
-
-    def handle_error(self, t: Any, v: Any, tb: Any) -> None:
-        """Log with a traceback what is an error of ours; a client that leaves is none."""
-        if v is self._client_gone or (isinstance(v, OSError) and str(v).startswith(TRUNCATED)):
-            self.close_connection = True
-            logger.debug("client %s left: %s", self.client_address, v)
-        else:
-            super().handle_error(t, v, tb)
 
 
 class PrimusServer(WSGIServer):
@@ -175,6 +48,29 @@ class PrimusServer(WSGIServer):
     header_timeout = HEADER_SECONDS
     keepalive_timeout = KEEPALIVE_SECONDS
     handshake_timeout = HANDSHAKE_SECONDS
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.limits = Limits(self.loop)
+        self._asks: Callable[[int], bool]
+        if options.get("log", self) is None:
+            self._asks = lambda level: False
+        else:
+            # a logger, behind gevent's adapter; anything else with `write` wants every line
+            self._asks = getattr(self.log, "isEnabledFor", lambda level: True)
+        self._date = b""
+        self._date_second = 0
+
+    def logs_requests(self) -> bool:
+        """Whether anybody reads the access log; a line for nobody would cost as much as the response."""
+        return self._asks(logging.INFO)
+
+    def date_line(self) -> bytes:
+        """The header Date; see `http.date_line`."""
+        second = int(time.time())
+        if second != self._date_second:
+            self._date_second, self._date = second, date_line(time.gmtime(second))
+        return self._date
 
     def init_socket(self) -> None:
         try:

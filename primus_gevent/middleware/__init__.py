@@ -15,7 +15,7 @@ __all__ = ["Response", "sendable", "with_headers"]
 logger = logging.getLogger("primus_gevent")
 
 # What belongs to one answer, and is not handed on to the next.
-_OF_ONE_ANSWER = frozenset({"content-type", "content-length", "content-encoding", "transfer-encoding"})
+OF_ONE_ANSWER = frozenset({"content-type", "content-length", "content-encoding", "transfer-encoding"})
 NOT_MODIFIED = 304
 
 GZIP_BYTES = 1024  # below this, compressing costs more than it saves
@@ -133,7 +133,7 @@ def inherited(own: Iterable[tuple[str, str]], others: Iterable[tuple[str, str]])
         elif name == "set-cookie":
             if header not in headers:
                 headers.append(header)
-        elif name not in names and name not in _OF_ONE_ANSWER:
+        elif name not in names and name not in OF_ONE_ANSWER:
             headers.append(header)
     if vary:
         headers.append(("Vary", vary[0] if len(vary) == 1 else _united(vary)))

@@ -14,7 +14,7 @@ from werkzeug.wsgi import get_input_stream
 
 from .. import hosts
 from ..request import Request
-from . import sendable, with_headers
+from . import OF_ONE_ANSWER, sendable, with_headers
 
 __all__ = ["Exchange", "LayerResponse", "WSGIAnswer"]
 
@@ -130,8 +130,11 @@ class Exchange:
 
     @property
     def headers(self) -> list[tuple[str, str]]:
-        """Those that the answer is to have, whoever gives it; all of them can be sent."""
-        return self._early if self._response is None else sendable(self._response.headers)
+        """Those that the answer is to have, whoever gives it; all of them can be sent, and none says anything
+        about a body."""
+        if self._response is None:
+            return self._early
+        return [h for h in sendable(self._response.headers) if h[0].lower() not in OF_ONE_ANSWER]
 
     def set_headers(self, headers: Iterable[tuple[str, str]]) -> None:
         """For layers of our own: add headers to the answer. Each but ``Vary`` takes the place of one that a

@@ -21,8 +21,8 @@ function executable() {
   throw new Error('Chromium is missing: `make test` installs it, or: apt-get install chromium (or set CHROMIUM to its path)');
 }
 
-/** Opens the page of the runner's control server, which loads client and suite, and plays there. */
-async function run(settings, report) {
+/** Opens the page of the runner's control server, which loads clients and suites, and plays there. */
+async function run(plays, report) {
   const { chromium } = require('playwright-core'); // here, so that Node's part of the suite does not need it
   // without a profile directory of ours Playwright makes a new empty one, and removes it
   const browser = await chromium.launch({ executablePath: executable(), headless: true, args: FLAGS });
@@ -33,12 +33,12 @@ async function run(settings, report) {
       page.on('crash', () => reject(new Error('the page crashed')));
     });
     await page.exposeFunction('interopReport', report);
-    await page.goto(settings.control);
-    const played = page.evaluate((given) => InteropSuite.run({
-      ...given,
-      Client: Primus,
+    await page.goto(plays[0].control);
+    const played = page.evaluate((given) => InteropHarness.run(given.map((one) => ({
+      ...one,
+      clients: Object.fromEntries(Object.entries(one.clients).map(([name, id]) => [name, InteropClients[id]])),
       fetch: (...words) => fetch(...words)
-    }, window.interopReport), settings);
+    })), window.interopReport), plays);
     await Promise.race([played, broken]);
   } finally {
     await browser.close();

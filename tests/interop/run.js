@@ -1,9 +1,9 @@
 'use strict';
 
 /**
- * Runs the suite for one client and one server: `node run.js --client primus8 --server python [--browser]`.
+ * Plays scenarios for one client and one server: `node run.js --client primus8 --server python [--browser]`.
  *
- * Starts the servers, is the `control` of suite.js, and prints one line of JSON per scenario. The README has all
+ * Starts the servers, is the `control` of harness.js, and prints one line of JSON per scenario. The README has all
  * options. Ends with 0 when every scenario was played, whatever came of it, and with 1 when that was not possible.
  */
 const { execFileSync, spawn } = require('child_process');
@@ -14,17 +14,22 @@ const Module = require('module');
 const net = require('net');
 const path = require('path');
 const readline = require('readline');
-const suite = require('./suite');
+const harness = require('./harness');
 
 const ROOT = path.join(__dirname, '..', '..');
 const CLIENTS = ['ours', 'primus8', 'primus24'];
 const SERVERS = ['python', 'primus8', 'primus24'];
 const MIB = 1024 * 1024;
 
+// Without --parser everything that does not depend on it is played, with `json`.
+const SUITES = { json: ['connections', 'extensions'], parsers: ['parsers'] };
+for (const name of [...SUITES.json, ...SUITES.parsers]) require(`./suites/${name}`);
+const QUIET = 'the servers had nothing to complain about';
+
 const settings = argumentsOf(process.argv.slice(2));
 
 function argumentsOf(words) {
-  const known = { client: 'ours', server: 'python', only: '', python: '', browser: false, list: false };
+  const known = { client: 'ours', server: 'python', parser: '', suite: '', only: '', python: '', browser: false, list: false };
   for (let n = 0; n < words.length; n++) {
     const name = words[n].replace(/^--/, '');
     if (!(name in known)) throw new Error(`unknown option ${words[n]}; known are: --${Object.keys(known).join(', --')}`);
@@ -55,10 +60,10 @@ function command(kind, options) {
   return [python(), [path.join(__dirname, 'server.py'), JSON.stringify(options)]];
 }
 
-/** Starts a test server; `options` may hold the port, otherwise the system chooses one. */
-async function start(options, kind = settings.server) {
+/** Starts test servers in one process, one for each of a list of options, and gives their ports. */
+async function startAll(list, kind = settings.server) {
   const env = { ...process.env, PYTHONPATH: ROOT }; // the package of this tree, installed or not
-  const child = spawn(...command(kind, options), { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const child = spawn(...command(kind, list), { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] });
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text) => {
     said += text;
@@ -69,9 +74,19 @@ async function start(options, kind = settings.server) {
   const line = await Promise.race([once(lines, 'line'), once(child, 'exit').then(() => undefined)]);
   clearTimeout(limit);
   if (!line) throw new Error(`the ${kind} server did not start:\n${said}`);
-  const { port } = JSON.parse(line[0]);
-  running.set(port, child);
-  return { port, base: `http://127.0.0.1:${port}` };
+  const { ports } = JSON.parse(line[0]);
+  for (const port of ports) running.set(port, child);
+  return ports;
+}
+
+/** Starts a test server of its own process; `options` may hold the port, otherwise the system chooses one. */
+async function start(options) {
+  const [port] = await startAll([options]);
+  return { port, base: address(port) };
+}
+
+function address(port) {
+  return `http://127.0.0.1:${port}`;
 }
 
 async function stop({ port }) {
@@ -96,7 +111,7 @@ async function closed() {
   const { port } = listener.address();
   listener.close();
   await once(listener, 'close');
-  return { port, base: `http://127.0.0.1:${port}` };
+  return { port, base: address(port) };
 }
 
 // --- control: what the suite asks for, and the page for the browser ---
@@ -109,14 +124,25 @@ const ACTIONS = {
   '/closed': closed
 };
 
-const PAGE = '<!doctype html><meta charset="utf-8"><title>interop</title>' +
-  '<script src="/client.js"></script><script src="/suite.js"></script>';
+const SCRIPTS = ['values.js', 'harness.js', ...Object.values(SUITES).flat().map((name) => `suites/${name}.js`)];
 
-async function control(library) {
+/** The page: every client under a name of its own, though each one calls itself Primus. */
+function page(sources) {
+  const clients = Object.keys(sources).map((name) =>
+    `<script src="/client/${name}"></script><script>InteropClients['${name}'] = Primus;</script>`);
+  const scripts = SCRIPTS.map((name) => `<script src="/${name}"></script>`);
+  return `<!doctype html><meta charset="utf-8"><title>interop</title><script>var InteropClients = {};</script>
+    ${clients.join('')}${scripts.join('')}`;
+}
+
+/** Starts the control server; `sources` are those of the clients for the page, by name. */
+async function control(sources) {
   const files = {
-    '/': ['text/html', () => PAGE],
-    '/client.js': ['text/javascript', () => library],
-    '/suite.js': ['text/javascript', () => fs.readFileSync(path.join(__dirname, 'suite.js'))]
+    '/': ['text/html', () => page(sources)],
+    ...Object.fromEntries(SCRIPTS.map((name) =>
+      [`/${name}`, ['text/javascript', () => fs.readFileSync(path.join(__dirname, name))]])),
+    ...Object.fromEntries(Object.entries(sources).map(([name, source]) =>
+      [`/client/${name}`, ['text/javascript', () => source]]))
   };
   const server = http.createServer(async (request, response) => {
     if (request.method === 'GET' && files[request.url]) {
@@ -138,20 +164,25 @@ async function control(library) {
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
-  return `http://127.0.0.1:${server.address().port}`;
+  return address(server.address().port);
 }
 
 // --- clients ---
 
-/** The source of our client: as our server sends it, or for another server as `primus.library()` gives it. */
-async function ourLibrary(main) {
+/**
+ * The sources of our client for each of a list of server options: as our server sends them, or for another server as
+ * `primus.library()` gives them.
+ */
+async function ourLibraries(list, ports) {
   if (settings.server !== 'python') {
-    const script = 'from primus_gevent import Primus; print(Primus().library())';
-    return execFileSync(python(), ['-c', script], { cwd: ROOT, encoding: 'utf8' });
+    const words = [path.join(__dirname, 'libraries.py'), JSON.stringify(list)];
+    return JSON.parse(execFileSync(python(), words, { cwd: ROOT, env: { ...process.env, PYTHONPATH: ROOT }, encoding: 'utf8' }));
   }
-  const response = await fetch(`${main.base}/primus/primus.js`);
-  if (!response.ok) throw new Error(`primus.js: the server answered ${response.status}`);
-  return response.text();
+  return Promise.all(ports.map(async (port) => {
+    const response = await fetch(`${address(port)}/primus/primus.js`);
+    if (!response.ok) throw new Error(`primus.js: the server answered ${response.status}`);
+    return response.text();
+  }));
 }
 
 /** Our client as a Node program would load it, with the `ws` of this folder. */
@@ -164,39 +195,89 @@ function evaluate(source) {
   return module.exports;
 }
 
-function nodeClients(library) {
+function officialClient(kind, options) {
   const official = require('./official');
-  const clients = [
-    ...(library ? [{ kind: 'ours', Client: evaluate(library) }] : []),
-    ...['primus8', 'primus24'].map((kind) => ({ kind, Client: official.client(kind) }))
-  ];
-  const main = clients.find(({ kind }) => kind === settings.client);
-  return { ...main, others: clients.filter((client) => client !== main) };
+  return options.parser ? official.required(kind, options) : official.client(kind, options);
+}
+
+/**
+ * What is played: for each parser the common test servers, and with which options.
+ *
+ * The servers of all parsers are in one process, because starting one takes longer than playing a dozen scenarios.
+ */
+function plan() {
+  // all with the same limit, which is the default of ours
+  const limit = settings.server === 'primus8' ? { maxLength: MIB } : {};
+  if (!settings.parser) {
+    const common = {
+      main: { ...limit },
+      authorization: { authorization: 'callback' },
+      ...(settings.server === 'python' ? { blocking: { authorization: 'blocking' } } : {}),
+      extended: { extended: true }
+    };
+    return [{ parser: 'json', suites: settings.suite ? settings.suite.split(',') : SUITES.json, common }];
+  }
+  return settings.parser.split(',').map((parser) => ({
+    parser,
+    suites: SUITES.parsers,
+    common: {
+      main: { parser, ...limit },
+      // the official one gives a client no longer for its answer than until the next ping
+      pinged: { parser, timeout: 1.5, pingInterval: settings.server === 'primus8' ? 1 : 0.5 },
+      pinging: { parser, timeout: 1.5 }
+    }
+  }));
+}
+
+function zip(names, values) {
+  return Object.fromEntries(names.map((name, n) => [name, values[n]]));
 }
 
 async function play() {
-  // both servers with the same limit, which is the default of ours
-  const main = await start(settings.server === 'primus8' ? { maxLength: MIB } : {});
-  const wanted = settings.client === 'ours' || settings.server === 'python';
-  const ours = wanted ? await ourLibrary(main) : undefined;
-  const library = settings.client === 'ours' || !settings.browser ? ours : require('./official').library(settings.client);
-  const common = { base: main.base, control: await control(library), only: settings.only };
+  const plays = plan();
+  const wanted = plays.flatMap(({ common }) => Object.values(common));
+  const ports = await startAll(wanted);
+  // in the suite of connections ours also is one of the others
+  const ours = settings.client === 'ours' || !settings.parser ? await ourLibraries(wanted, ports) : [];
+  const sources = {}; // of clients for the page
+  for (const one of plays) {
+    const names = Object.keys(one.common);
+    const options = Object.values(one.common);
+    const [own, libraries] = [ports.splice(0, names.length), ours.splice(0, names.length)];
+    Object.assign(one, { kind: settings.client, only: settings.only, browser: settings.browser });
+    one.servers = zip(names, own.map(address));
+    one.nodeBuffers = one.parser === 'binary' && settings.client !== 'ours' && !settings.browser;
+    if (settings.browser) {
+      one.clients = zip(names, names.map((name) => `${one.parser}-${name}`));
+      names.forEach((name, n) => {
+        sources[one.clients[name]] = settings.client === 'ours'
+          ? libraries[n] : require('./official').library(settings.client, options[n]);
+      });
+    } else {
+      const make = (kind, n) => (kind === 'ours' ? evaluate(libraries[n]) : officialClient(kind, options[n]));
+      one.clients = zip(names, names.map((name, n) => make(settings.client, n)));
+      const others = settings.parser || (settings.server !== 'python' && settings.client !== 'ours')
+        ? CLIENTS.slice(1) : CLIENTS;
+      one.others = settings.parser ? [] : others.filter((kind) => kind !== settings.client)
+        .map((kind) => ({ kind, Client: make(kind, 0) }));
+    }
+  }
   const report = (result) => console.log(JSON.stringify(result));
+  const address_ = await control(sources);
+  for (const one of plays) one.control = address_;
 
-  if (settings.browser) await require('./browser').run({ ...common, kind: settings.client, browser: true }, report);
-  else await suite.run({ ...common, ...nodeClients(ours), fetch, browser: false }, report);
+  if (settings.browser) await require('./browser').run(plays, report);
+  else await harness.run(plays.map((one) => ({ ...one, fetch })), report);
 
   for (const port of [...running.keys()]) await stop({ port });
-  report({
-    scenario: 'the servers had nothing to complain about',
-    outcome: complaints ? 'failed' : 'passed',
-    detail: complaints.slice(-20000),
-    seconds: 0
-  });
+  for (const { parser } of plays) {
+    report({ parser, scenario: QUIET, outcome: complaints ? 'failed' : 'passed', detail: complaints.slice(-20000), seconds: 0 });
+  }
 }
 
 if (settings.list) {
-  console.log(JSON.stringify([...suite.names, 'the servers had nothing to complain about']));
+  const named = Object.entries(SUITES).map(([kind, suites]) => [kind, [...harness.names(suites), QUIET]]);
+  console.log(JSON.stringify(Object.fromEntries(named)));
 } else {
   // exit: an official client constructor is made by a server whose heartbeat interval would keep Node alive
   play().then(() => process.exit(0), (error) => {

@@ -1,7 +1,8 @@
 """The test server on primus_gevent: ``python server.py '{"port": 0, "timeout": 1.5}'``.
 
-server.js is the same server on the official Primus; the README lists the services and control end points.
-Prints one line of JSON with its port. Options are in seconds and bytes, named as server.js has them.
+server.js is the same server on the official Primus; the README lists options, services and control end
+points. A list of options makes as many servers in this process. Prints one line of JSON with their ports.
+Options are in seconds and bytes, named as server.js has them.
 """
 
 from __future__ import annotations
@@ -13,14 +14,20 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import gevent
+from extensions import AUTHORIZATION, PLUGIN, transforms
 from flask import Flask, Response, abort, request
 from gevent import Timeout
 from gevent.event import Event
 from gevent.pywsgi import WSGIServer
+from values import describe, revive
 
 from primus_gevent import Primus, Spark
 
-KEPT = 50  # messages and log entries that the state of a tag shows
+KEPT = 100  # messages and log entries that the state of a tag shows
+
+
+HIDDEN = ("sparks", "gates", "changed")
 
 
 class Tag:
@@ -28,11 +35,13 @@ class Tag:
 
     def __init__(self) -> None:
         self.connections = self.disconnections = self.ends = self.heartbeats = self.received = 0
+        self.asked = self.held = 0  # requests that the authorization hook saw, connections at the gate
         self.errors: list[str] = []
-        self.messages: list[Any] = []
+        self.messages: list[Any] = []  # as values.py describes them
         self.log: list[str] = []
         self.ids: list[str] = []
         self.sparks: dict[str, Spark] = {}
+        self.gates: list[Callable[[Any], None]] = []  # functions that let a held connection on
         self.changed = Event()  # replaced each time it is set
 
     def note(self, event: str) -> None:
@@ -44,7 +53,7 @@ class Tag:
         self.changed = Event()
 
     def state(self) -> dict[str, Any]:
-        shown = {name: value for name, value in vars(self).items() if name not in ("sparks", "changed")}
+        shown = {name: value for name, value in vars(self).items() if name not in HIDDEN}
         return {**shown, "open": len(self.sparks)}
 
     def has(self, field: str, least: int) -> bool:
@@ -91,7 +100,12 @@ SERVICES: dict[str, Callable[[Spark, Any], object]] = {
 }
 
 # The names of server.js, and ours.
-OPTIONS = {"timeout": "timeout", "pingInterval": "ping_interval", "maxLength": "max_length"}
+OPTIONS = {
+    "parser": "parser",
+    "timeout": "timeout",
+    "pingInterval": "ping_interval",
+    "maxLength": "max_length",
+}
 
 
 class TestServer:
@@ -101,14 +115,44 @@ class TestServer:
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         app = Flask(__name__)
+        self.port = options.get("port", 0)
         self.tags: defaultdict[str, Tag] = defaultdict(Tag)
-        self.primus = Primus(
-            app, **{ours: options[name] for name, ours in OPTIONS.items() if name in options}
-        )
+        given = {ours: options[name] for name, ours in OPTIONS.items() if name in options}
+        if options.get("extended"):
+            given["plugin"] = {"shout": PLUGIN}
+        if "authorization" in options:
+            given["credentials"] = False  # or we are warned that every page could send its visitor's cookies
+        self.primus = Primus(app, **given)
         self.max_length = options.get("maxLength", 1024 * 1024)
+        if "authorization" in options:
+            self.primus.authorize(AUTHORIZATION[options["authorization"]](self.asked))
+        if options.get("extended"):
+            transforms(self.primus)
+            self.primus.on("connection", self.gate)
         self.primus.on("connection", self.connection)
         self.primus.on("disconnection", self.disconnection)
-        app.add_url_rule("/control/<name>", view_func=self.control)
+        app.add_url_rule("/control/<name>", view_func=self.control, methods=["GET", "POST"])
+
+    def asked(self, tag: str) -> None:
+        """The authorization hook was asked about a request."""
+        self.tags[tag].asked += 1
+        self.tags[tag].touch()
+
+    def gate(self, spark: Spark, next: Callable[..., None]) -> None:  # noqa: A002 - the specification's name
+        """A connection listener that holds its connection until /control/gate says how it goes on."""
+        if "gate" not in spark.query:
+            next()
+            return
+        tag = self.tags[spark.query.get("tag", "")]
+
+        @spark.on("error")
+        def error(reason: Exception, *_: Any) -> None:
+            tag.errors.append(str(reason))
+            tag.touch()
+
+        tag.held += 1
+        tag.gates.append(next)
+        tag.touch()
 
     def connection(self, spark: Spark) -> None:
         tag = self.tags[spark.query.get("tag", "")]
@@ -122,7 +166,7 @@ class TestServer:
         @spark.on("data")
         def data(message: Any, *_: Any) -> None:
             tag.received += 1
-            tag.messages = [*tag.messages, message][-KEPT:]
+            tag.messages = [*tag.messages, describe(message)][-KEPT:]
             tag.note("data")
             serve(spark, message)
             tag.touch()
@@ -150,13 +194,14 @@ class TestServer:
     def disconnection(self, spark: Spark) -> None:
         tag = self.tags[spark.query.get("tag", "")]
         tag.disconnections += 1
-        del tag.sparks[spark.id]
+        tag.sparks.pop(spark.id, None)  # not there if it was refused at the gate
         tag.note("disconnection")
         tag.touch()
 
     def control(self, name: str) -> Response:
         act = getattr(self, f"control_{name}", None) or abort(404)
-        response = Response(json.dumps(act(request.args)), mimetype="application/json")
+        given = request.get_json(force=True) if request.method == "POST" else request.args
+        response = Response(json.dumps(act(given)), mimetype="application/json")
         response.headers["Access-Control-Allow-Origin"] = "*"  # a browser asks from the page's own port
         response.headers["Cache-Control"] = "no-store"
         # A server that is stopped and started leaves no half-dead connection in a client's pool.
@@ -186,7 +231,7 @@ class TestServer:
         return tag.state()
 
     def control_broadcast(self, query: Mapping[str, str]) -> dict[str, Any]:
-        self.primus.write(json.loads(query["data"]))
+        self.primus.write(revive(json.loads(query["data"])))
         return {}
 
     def control_end(self, query: Mapping[str, str]) -> dict[str, Any]:
@@ -194,6 +239,20 @@ class TestServer:
 
     def control_kill(self, query: Mapping[str, str]) -> dict[str, Any]:
         return self.each(query, lambda spark: spark.abort())
+
+    def control_send(self, query: Mapping[str, Any]) -> dict[str, Any]:
+        return self.each(query, lambda spark: [spark.write(revive(value)) for value in query["values"]])
+
+    def control_send_raw(self, query: Mapping[str, Any]) -> dict[str, Any]:
+        frame = bytes.fromhex(query["hex"]) if "hex" in query else query["text"]
+        return self.each(query, lambda spark: spark.socket.send(frame))
+
+    def control_gate(self, query: Mapping[str, Any]) -> dict[str, Any]:
+        tag = self.tags[query["tag"]]
+        gates, tag.gates = tag.gates, []
+        for proceed in gates:
+            proceed(query.get("error"))
+        return {}
 
     def each(self, query: Mapping[str, str], act: Callable[[Spark], object]) -> dict[str, Any]:
         sparks = list(self.tags[query["tag"]].sparks.values())
@@ -204,17 +263,23 @@ class TestServer:
 
 def expected(record: logging.LogRecord) -> bool:
     """Keep out of the log what the scenarios provoke; whatever else is said there fails the run."""
-    return "Failed to decode incoming data" not in record.getMessage()
+    said = record.getMessage()
+    error = str(record.exc_info[1]) if record.exc_info else ""
+    # the second is what a transform of ours says that was told to fail
+    return "Failed to decode incoming data" not in said and not error.startswith("failed: server ")
 
 
 def main() -> None:
     logging.getLogger("primus_gevent").addFilter(expected)
     options = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
-    test = TestServer(options)
-    server = WSGIServer(("127.0.0.1", options.get("port", 0)), test.primus, log=None)
-    server.start()
-    print(json.dumps({"port": server.server_port}), flush=True)
-    server.serve_forever()
+    servers = []
+    for wanted in options if isinstance(options, list) else [options]:
+        test = TestServer(wanted)
+        server = WSGIServer(("127.0.0.1", test.port), test.primus, log=None)
+        server.start()
+        servers.append(server)
+    print(json.dumps({"ports": [server.server_port for server in servers]}), flush=True)
+    gevent.get_hub().join()
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The interop suite: official clients, our client and Chromium, against our server and the official ones.
 
-The scenarios are in ``suite.js`` and are played by ``run.js``, one Node process for each pair of client and
+The scenarios are in ``suites/`` and are played by ``run.js``, one Node process for each pair of client and
 server; here each of them becomes a test. How to run one by hand: see the README beside this file.
 """
 
@@ -31,6 +31,8 @@ class Pair(NamedTuple):
     client: str
     server: str
     browser: bool = False
+    # With parsers what depends on them is played, with each in turn; without any, everything else with json.
+    parsers: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{'chromium-' if self.browser else ''}{self.client}-to-{self.server}"
@@ -50,6 +52,24 @@ PAIRS = [
     Pair("primus24", "primus24"),
 ]
 
+# `json` is what the connections are tested with: here it is only compared once per client with our server.
+MORE = ("ejson", "msgpack", "binary")
+# 2.4 has no msgpack of its own, and gets one as an object.
+MORE_24 = (*MORE, "jsonh")
+
+PARSER_PAIRS = [
+    Pair("ours", "python", parsers=("json", *MORE_24, "orjson")),
+    Pair("ours", "python", browser=True, parsers=(*MORE_24, "orjson")),
+    Pair("primus8", "python", parsers=("json", *MORE)),
+    Pair("primus24", "python", parsers=("json", *MORE_24)),
+    # Its binary parser is another one there.
+    Pair("primus8", "python", browser=True, parsers=MORE),
+    Pair("ours", "primus8", parsers=MORE),
+    Pair("ours", "primus24", parsers=MORE_24),
+    Pair("primus8", "primus8", parsers=MORE),
+    Pair("primus24", "primus24", parsers=MORE_24),
+]
+
 
 class Outcome(NamedTuple):
     outcome: str
@@ -59,19 +79,19 @@ class Outcome(NamedTuple):
 class Run(NamedTuple):
     """What came of one pair: an outcome for each scenario, and what the runner itself had to say."""
 
-    outcomes: dict[str, Outcome]
+    outcomes: dict[tuple[str, str], Outcome]  # by parser and scenario
     complaint: str
 
 
-def scenarios() -> list[str]:
+def scenarios() -> dict[str, list[str]]:
     """The names of all scenarios; without Node one that cannot pass, so that nothing is silently left out."""
     try:
         listed = subprocess.run(
             ["node", HERE / "run.js", "--list"], capture_output=True, text=True, check=True, timeout=30
         )
     except (OSError, subprocess.SubprocessError):
-        return ["the suite can be listed"]
-    names: list[str] = json.loads(listed.stdout)
+        return {"json": ["the suite can be listed"], "parsers": []}
+    names: dict[str, list[str]] = json.loads(listed.stdout)
     return names
 
 
@@ -80,6 +100,8 @@ def play(pair: Pair) -> Run:
         return Run({}, f"The npm packages of the interop suite are not installed. {ADVICE}")
     command = ["node", HERE / "run.js", "--client", pair.client, "--server", pair.server]
     command += ["--python", sys.executable, *(["--browser"] if pair.browser else [])]
+    if pair.parsers:
+        command += ["--parser", ",".join(pair.parsers)]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=PAIR_SECONDS, check=False)
     except OSError as error:
@@ -87,7 +109,10 @@ def play(pair: Pair) -> Run:
     except subprocess.TimeoutExpired as error:
         return Run({}, f"not done after {PAIR_SECONDS} seconds; so far: {error.stdout!r} {error.stderr!r}")
     results = [json.loads(line) for line in done.stdout.splitlines()]
-    outcomes = {result["scenario"]: Outcome(result["outcome"], result["detail"]) for result in results}
+    outcomes = {
+        (result["parser"], result["scenario"]): Outcome(result["outcome"], result["detail"])
+        for result in results
+    }
     return Run(outcomes, done.stderr)
 
 
@@ -97,7 +122,7 @@ def runs(request: pytest.FixtureRequest) -> Iterator[dict[Pair, Future[Run]]]:
     chosen: list[Pair] = [
         item.callspec.params["pair"]
         for item in request.session.items
-        if isinstance(item, pytest.Function) and item.originalname == test_scenario.__name__
+        if isinstance(item, pytest.Function) and item.originalname in PLAYED
     ]
     with ThreadPoolExecutor(PARALLEL) as pool:
         yield {pair: pool.submit(play, pair) for pair in dict.fromkeys(chosen)}
@@ -108,17 +133,43 @@ def slug(value: object) -> str:
     return re.sub(r"\W+", "-", str(value)).strip("-").lower()
 
 
-@pytest.mark.interop
-@pytest.mark.parametrize("scenario", scenarios(), ids=slug)
-@pytest.mark.parametrize(
-    "pair", [pytest.param(pair, marks=[pytest.mark.browser] * pair.browser, id=str(pair)) for pair in PAIRS]
-)
-def test_scenario(pair: Pair, scenario: str, runs: dict[Pair, Future[Run]]) -> None:
-    run = runs[pair].result()
-    if scenario not in run.outcomes:
+def marks(pair: Pair) -> list[pytest.MarkDecorator]:
+    return [pytest.mark.browser] * pair.browser
+
+
+def outcome_of(run: Run, pair: Pair, parser: str, scenario: str) -> None:
+    """Let the test that calls end as the scenario did."""
+    if (parser, scenario) not in run.outcomes:
         pytest.fail(f"{pair} did not play this scenario.\n{run.complaint or ADVICE}", pytrace=False)
-    outcome, detail = run.outcomes[scenario]
+    outcome, detail = run.outcomes[parser, scenario]
     if outcome == "skipped":
         pytest.skip(detail)
     if outcome != "passed":
         pytest.fail(detail, pytrace=False)
+
+
+SCENARIOS = scenarios()
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("scenario", SCENARIOS["json"], ids=slug)
+@pytest.mark.parametrize("pair", [pytest.param(pair, marks=marks(pair), id=str(pair)) for pair in PAIRS])
+def test_scenario(pair: Pair, scenario: str, runs: dict[Pair, Future[Run]]) -> None:
+    outcome_of(runs[pair].result(), pair, "json", scenario)
+
+
+@pytest.mark.interop
+@pytest.mark.parametrize("scenario", SCENARIOS["parsers"], ids=slug)
+@pytest.mark.parametrize(
+    ("pair", "parser"),
+    [
+        pytest.param(pair, parser, marks=marks(pair), id=f"{pair}-{parser}")
+        for pair in PARSER_PAIRS
+        for parser in pair.parsers
+    ],
+)
+def test_parser(pair: Pair, parser: str, scenario: str, runs: dict[Pair, Future[Run]]) -> None:
+    outcome_of(runs[pair].result(), pair, parser, scenario)
+
+
+PLAYED = (test_scenario.__name__, test_parser.__name__)

@@ -27,7 +27,7 @@ format: venv-dev  ## format the code and mend what lint can mend
 
 bench: venv-dev  ## run every benchmark and record the results (ARGS="--quick" for a look)
 	@scripts/npm benchmarks
-	@for question in echo broadcast connect_rate idle_memory; do \
+	@for question in echo broadcast connect_rate idle_memory engineio_echo polling; do \
 	  .venv/bin/python benchmarks/$$question.py --json benchmarks/results/$$question.json $(ARGS) || exit 1; echo; \
 	done
 
@@ -43,7 +43,7 @@ coverage: venv-dev npm system  ## the Python tests with a coverage report
 
 clean:  ## remove everything that can be made again
 	rm -rf .venv build dist ./*.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage htmlcov
-	rm -rf benchmarks/build benchmarks/node_modules tests/*/node_modules
+	rm -rf benchmarks/build benchmarks/node_modules benchmarks/*/node_modules tests/*/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 venv-demo:

@@ -41,18 +41,26 @@ class Server:
     command: tuple[str, ...]
 
 
-def _python(key: str, label: str, script: str) -> Server:
-    return Server(key, label, (sys.executable, str(HERE / "servers" / script)))
+def _python(key: str, label: str, script: str, *arguments: str) -> Server:
+    return Server(key, label, (sys.executable, str(HERE / "servers" / script), *arguments))
 
 
-OURS_BLOCKING = _python("ours", "primus_gevent, blocking style", "ours_echo.py")
-OURS_EVENTS = _python("ours_events", "primus_gevent, data listener", "ours_events.py")
-ORIGINAL = Server(
-    REFERENCE,
-    "the original (primus 8.0.9 + ws)",
-    ("node", "--expose-gc", str(HERE / "servers" / "original.js")),
-)
+def _original(label: str, generation: str, transformer: str) -> Server:
+    script = str(HERE / "servers" / "original.js")
+    return Server(REFERENCE, label, ("node", "--expose-gc", script, generation, transformer))
+
+
+BLOCKING, EVENTS = "primus_gevent, blocking style", "primus_gevent, data listener"
+
+OURS_BLOCKING = _python("ours", BLOCKING, "ours_echo.py", "websockets")
+OURS_EVENTS = _python("ours_events", EVENTS, "ours_events.py", "websockets")
+ORIGINAL = _original("the original (primus 8.0.9 + ws)", "8", "websockets")
 RAW = _python("raw", "raw gevent-websocket", "gevent_websocket_raw.py")
+
+ENGINEIO_BLOCKING = _python("ours", BLOCKING, "ours_echo.py", "engine.io")
+ENGINEIO_EVENTS = _python("ours_events", EVENTS, "ours_events.py", "engine.io")
+ENGINEIO_ORIGINAL = _original("primus 8.0.9 + engine.io 6.6.4", "8", "engine.io")
+ENGINEIO_ORIGINAL_2 = _original("primus 2.4.12 + engine.io 1.8.5", "2", "engine.io")
 
 Sample = dict[str, float]
 
@@ -155,13 +163,16 @@ def serving(server: Server, mode: str, cores: Cores) -> Iterator[Running]:
 
 
 class Load:
-    """The load generator, compiled when its source is newer than the program."""
+    """The load generators, each compiled when its source is newer than the program."""
 
     def __init__(self, cores: Cores) -> None:
         self.cores = cores
-        self.program = BUILD / "wsload"
-        source = HERE / "wsload.c"
-        if not self.program.exists() or self.program.stat().st_mtime < source.stat().st_mtime:
+
+    def _program(self, name: str) -> Path:
+        program = BUILD / name
+        source = HERE / f"{name}.c"
+        newest = max(path.stat().st_mtime for path in (source, HERE / "load.h"))
+        if not program.exists() or program.stat().st_mtime < newest:
             compiler = os.environ.get("CC") or shutil.which("cc")
             if compiler is None:
                 raise BenchmarkError(
@@ -169,29 +180,39 @@ class Load:
                 )
             BUILD.mkdir(exist_ok=True)
             subprocess.run(
-                [compiler, "-O2", "-std=gnu11", "-Wall", "-Wextra", "-o", str(self.program), str(source)],
+                [compiler, "-O2", "-std=gnu11", "-Wall", "-Wextra", "-o", str(program), str(source)],
                 check=True,
             )
+        return program
 
-    def _command(self, running: Running, mode: str, options: dict[str, object]) -> list[str]:
-        flags = [f"-{name}{value}" for name, value in options.items()]
+    def _command(
+        self, running: Running, program: str, mode: str, options: dict[str, bool | float | str]
+    ) -> list[str]:
+        flags = [
+            f"-{name}" if value is True else f"-{name}{value}"
+            for name, value in options.items()
+            if value is not False
+        ]
         return [
             *_pinned(self.cores.load),
-            str(self.program),
+            str(self._program(program)),
             f"-p{running.port}",
             f"-P{running.process.pid}",
             *flags,
             mode,
         ]
 
-    def run(self, running: Running, mode: str, **options: object) -> Sample:
-        """Run one load to its end; the options are wsload's letters.
+    def run(
+        self, running: Running, mode: str, *, program: str = "wsload", **options: bool | float | str
+    ) -> Sample:
+        """Run one load to its end; the options are the program's letters.
 
         Adds to every rate the same for each second of the server's processor time: on a machine that others
-        use too, it varies less than the rate itself.
+        use too, it varies less than the rate itself. ``server_us`` is that time for one of what is counted,
+        in microseconds.
         """
         done = subprocess.run(
-            self._command(running, mode, options),
+            self._command(running, program, mode, options),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -200,16 +221,20 @@ class Load:
         if done.returncode != 0:
             raise BenchmarkError(f"{running.server.label}, {mode} {options}: {done.stderr.strip()}")
         sample: Sample = json.loads(done.stdout)
-        for rate in ("frames_per_s", "connects_per_s"):
-            if rate in sample and sample["server_cpu"]:
-                sample[rate.replace("_per_s", "_per_cpu_s")] = sample[rate] / sample["server_cpu"]
+        for rate in ("connects_per_s", "frames_per_s", "cycles_per_s"):
+            if sample.get(rate) and sample["server_cpu"]:
+                per_cpu_s = sample[rate] / sample["server_cpu"]
+                sample[rate.replace("_per_s", "_per_cpu_s")] = per_cpu_s
+                sample["server_us"] = 1e6 / per_cpu_s
         return sample
 
     @contextmanager
-    def holding(self, running: Running, conns: int) -> Iterator[Sample]:
+    def holding(
+        self, running: Running, conns: int, mode: str = "idle", *, program: str = "wsload"
+    ) -> Iterator[Sample]:
         """Keep `conns` idle connections open for the body; an error if the server closed one of them."""
         process = subprocess.Popen(
-            self._command(running, "idle", {"c": conns}),
+            self._command(running, program, mode, {"c": conns}),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
@@ -272,7 +297,14 @@ def machine() -> dict[str, Any]:
                 for name in ("gevent", "greenlet", "simplejson", "gevent-websocket", "websockets")
             },
             "node": node.removeprefix("v"),
-            **{name: locked[f"node_modules/{name}"]["version"] for name in ("primus", "ws")},
+            **{
+                f"{folder}{name}": locked[f"{folder}node_modules/{name}"]["version"]
+                for folder, names in (
+                    ("", ("primus", "ws", "engine.io")),
+                    ("primus2/", ("primus", "engine.io")),
+                )
+                for name in names
+            },
         },
     }
 

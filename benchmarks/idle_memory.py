@@ -1,10 +1,13 @@
-"""How much memory does one idle connection cost the server, with 5,000 of them open?"""
+"""How much memory does one idle connection cost the server, or one session of Engine.IO that polls?"""
 
 from __future__ import annotations
 
 import time
 
 from harness import (
+    ENGINEIO_BLOCKING,
+    ENGINEIO_EVENTS,
+    ENGINEIO_ORIGINAL,
     ORIGINAL,
     OURS_BLOCKING,
     OURS_EVENTS,
@@ -14,10 +17,12 @@ from harness import (
     Load,
     Running,
     Sample,
+    Server,
     run,
 )
 
 CONNECTIONS = 5000
+SESSIONS = 2000
 WARM_UP = 50  # connections opened and closed first: what is made once is no connection's cost
 SETTLED = 0.002  # two readings that differ by less than this share are the same
 SETTLE_SECONDS = 10.0
@@ -38,32 +43,45 @@ def settled_rss(running: Running) -> int:
     raise BenchmarkError(f"{running.server.label}: memory did not settle in {SETTLE_SECONDS:.0f} s")
 
 
-def cases(quick: bool) -> list[Case]:
-    connections = CONNECTIONS // 5 if quick else CONNECTIONS
-
+def case(name: str, count: int, servers: tuple[Server, ...], mode: str, program: str) -> Case:
     def measure(running: Running, load: Load) -> Sample:
-        with load.holding(running, WARM_UP):
+        with load.holding(running, WARM_UP, mode, program=program):
             pass
         empty = settled_rss(running)
-        with load.holding(running, connections):
+        with load.holding(running, count, mode, program=program):
             full = settled_rss(running)
         return {
-            "bytes_per_connection": (full - empty) / connections,
+            "bytes_each": (full - empty) / count,
             "empty_mib": empty / 2**20,
             "full_mib": full / 2**20,
         }
 
+    return Case(
+        name=f"memory of {count:,} {name}",
+        mode="echo",
+        metric="bytes_each",
+        unit="bytes each",
+        servers=servers,
+        measure=measure,
+        shown=("empty_mib", "full_mib"),
+        smaller_is_better=True,
+    )
+
+
+def cases(quick: bool) -> list[Case]:
+    connections = CONNECTIONS // 5 if quick else CONNECTIONS
+    sessions = SESSIONS // 4 if quick else SESSIONS
+    polling = (ENGINEIO_BLOCKING, ENGINEIO_EVENTS, ENGINEIO_ORIGINAL)
     return [
-        Case(
-            name=f"memory of {connections:,} idle connections",
-            mode="echo",
-            metric="bytes_per_connection",
-            unit="bytes per connection",
-            servers=(OURS_BLOCKING, OURS_EVENTS, ORIGINAL, RAW),
-            measure=measure,
-            shown=("empty_mib", "full_mib"),
-            smaller_is_better=True,
-        )
+        case(
+            "idle connections",
+            connections,
+            (OURS_BLOCKING, OURS_EVENTS, ORIGINAL, RAW),
+            "idle",
+            "wsload",
+        ),
+        case("sessions whose poll waits", sessions, polling, "held", "pollload"),
+        case("sessions between two polls", sessions, polling, "away", "pollload"),
     ]
 
 

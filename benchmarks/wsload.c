@@ -2,24 +2,10 @@
  *
  * One process, one thread, one epoll loop.  Frames are counted, not compared, so that a protocol that
  * wraps its payload can be measured too.  The result is one JSON object on stdout; see usage() for the rest.
- * It talks to loopback addresses only: it is a measuring instrument, not something to point at a network.
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netinet/tcp.h>
-#include <stdarg.h>
-#include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <strings.h>
-#include <sys/epoll.h>
-#include <sys/resource.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
+#define PROGRAM "wsload"
+#include "load.h"
 
 /* The nonce of RFC 6455, section 1.3, and the answer that the RFC gives for it: no SHA-1 needed. */
 #define NONCE "dGhlIHNhbXBsZSBub25jZQ=="
@@ -31,11 +17,8 @@ enum {
   MAX_HEADER = 10,           /* bytes of an unmasked frame's header */
   KEPT = 64,                 /* payload bytes kept of a frame, to recognise primus::ping and close codes */
   RECV_BYTES = 1 << 18,
-  EVENTS = 512,
   PER_ADDRESS = 20000,       /* connections from one source address; a port range has about 28,000 */
-  LATENCY_BUCKETS = 2000000, /* one for each microsecond; what is slower lands in the last one */
 };
-static const double STALL_SECONDS = 30;
 
 /* Connections that only listen are looked at this seldom: one recv() then takes several frames, and the
  * server's send() has no reader to wake, as it would have none if its clients were on other machines.
@@ -49,10 +32,10 @@ static struct {
   enum mode mode;
   const char *host, *path, *payload;
   const char *greetings[MAX_GREETINGS];
+  bool engineio;
   int port, pid, conns, depth, greeting_count, skip, publishers, handshakes;
   double seconds, warmup, hold;
 } opt = {.host = "127.0.0.1",
-         .path = "/primus",
          .payload = "\"hello world, this is a message\"",
          .conns = 50,
          .depth = 1,
@@ -90,73 +73,6 @@ static size_t message_len;
 static int opened, begun, ready, lost;
 static bool loading, measuring;
 static uint64_t received, sent;
-static uint32_t *latency; /* counts by microsecond */
-static uint64_t latency_count;
-
-static double now(void) {
-  struct timespec t;
-  clock_gettime(CLOCK_MONOTONIC, &t);
-  return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
-}
-
-static double cpu_seconds(void) {
-  struct rusage r;
-  getrusage(RUSAGE_SELF, &r);
-  return (double)(r.ru_utime.tv_sec + r.ru_stime.tv_sec) + (double)(r.ru_utime.tv_usec + r.ru_stime.tv_usec) * 1e-6;
-}
-
-/* User and system time of the process under -P, from /proc/PID/stat (proc(5)); 0 without -P. */
-static double server_cpu_seconds(void) {
-  char name[64], line[1024];
-  snprintf(name, sizeof name, "/proc/%d/stat", opt.pid);
-  FILE *file = opt.pid ? fopen(name, "r") : NULL;
-  if (!file) return 0;
-  size_t n = fread(line, 1, sizeof line - 1, file);
-  fclose(file);
-  line[n] = 0;
-  /* The program's name may hold spaces and parentheses; field 3 follows its last one. */
-  const char *rest = strrchr(line, ')');
-  unsigned long user = 0, system = 0;
-  if (!rest || sscanf(rest + 1, " %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &user, &system) != 2) return 0;
-  return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
-}
-
-__attribute__((noreturn, format(printf, 1, 2))) static void die(const char *format, ...) {
-  va_list args;
-  va_start(args, format);
-  fputs("wsload: ", stderr);
-  vfprintf(stderr, format, args);
-  fputc('\n', stderr);
-  va_end(args);
-  exit(1);
-}
-
-static void *must(void *allocated) {
-  if (!allocated) die("out of memory");
-  return allocated;
-}
-
-/* ---- latency ---------------------------------------------------------------------------------------- */
-
-static void record_latency(double seconds) {
-  double us = seconds * 1e6;
-  latency[us < LATENCY_BUCKETS ? (size_t)us : LATENCY_BUCKETS - 1]++;
-  latency_count++;
-}
-
-static double percentile_ms(double share) {
-  uint64_t wanted = (uint64_t)(share * (double)latency_count), seen = 0;
-  for (size_t us = 0; us < LATENCY_BUCKETS; us++) {
-    seen += latency[us];
-    if (seen > wanted || (seen == latency_count && seen)) return (double)us / 1e3;
-  }
-  return 0;
-}
-
-static void print_latency(void) {
-  printf(",\"p50_ms\":%.3f,\"p90_ms\":%.3f,\"p99_ms\":%.3f,\"max_ms\":%.3f", percentile_ms(.5), percentile_ms(.9),
-         percentile_ms(.99), percentile_ms(1));
-}
 
 /* ---- frames out ------------------------------------------------------------------------------------- */
 
@@ -218,6 +134,15 @@ static void queue_frame(Conn *c, int opcode, const void *payload, size_t n) {
   free(frame);
 }
 
+/* Queues a message that does not count; with Engine.IO the digit of its type comes first. */
+static void queue_text(Conn *c, const void *text, size_t n) {
+  unsigned char *packet = must(malloc(n + 1));
+  packet[0] = '4';
+  memcpy(packet + 1, text, n);
+  queue_frame(c, 1, packet + !opt.engineio, n + opt.engineio);
+  free(packet);
+}
+
 static void queue_message(Conn *c, double t) {
   queue(c, message, message_len);
   c->sent_at[c->head++ % (unsigned)opt.depth] = t;
@@ -233,9 +158,18 @@ static bool publishes(const Conn *c) {
 /* Primus 7+ and primus_gevent ping in text: "primus::ping::<time>" wants "primus::pong::<time>". */
 static bool answer_primus_ping(Conn *c) {
   static const char ping[] = "\"primus::ping::";
-  if (c->kept_len < (int)sizeof ping - 1 || memcmp(c->kept, ping, sizeof ping - 1)) return false;
-  c->kept[sizeof "\"primus::p" - 1] = 'o';
-  queue_frame(c, 1, c->kept, (size_t)c->kept_len);
+  unsigned char *text = c->kept + opt.engineio;
+  int length = c->kept_len - opt.engineio;
+  if (length < (int)sizeof ping - 1 || memcmp(text, ping, sizeof ping - 1)) return false;
+  text[sizeof "\"primus::p" - 1] = 'o';
+  queue_text(c, text, (size_t)length);
+  return true;
+}
+
+/* Engine.IO 4: "2" is a ping, which wants "3"; "0..." opens the session, and only "4..." is a message. */
+static bool is_control_packet(Conn *c) {
+  if (!opt.engineio || !c->kept_len || c->kept[0] == '4' || c->kept[0] == '0') return false;
+  if (c->kept[0] == '2') queue_frame(c, 1, "3", 1);
   return true;
 }
 
@@ -249,7 +183,7 @@ static void on_frame(Conn *c, double t) {
     if (opt.mode != IDLE) die("the server closed a connection with %d", code);
     return; /* counted when the end of the stream arrives */
   }
-  if (c->opcode > 2 || answer_primus_ping(c)) return;
+  if (c->opcode > 2 || is_control_packet(c) || answer_primus_ping(c)) return;
   if (c->skip > 0) {
     if (--c->skip == 0) ready++;
     return;
@@ -347,7 +281,7 @@ static void on_open(Conn *c) {
   opened++;
   if (!c->skip) ready++;
   if (opt.mode == CONNECT) record_latency(now() - c->opened_at);
-  for (int i = 0; i < opt.greeting_count; i++) queue_frame(c, 1, opt.greetings[i], strlen(opt.greetings[i]));
+  for (int i = 0; i < opt.greeting_count; i++) queue_text(c, opt.greetings[i], strlen(opt.greetings[i]));
   if (c->out_len) flush(c);
   if (begun < opt.conns) open_next();
 }
@@ -461,11 +395,11 @@ static void measure(double *elapsed, double *cpu, double *server_cpu) {
   run(opt.warmup, NULL);
   received = sent = 0;
   measuring = true;
-  double start = now(), cpu_start = cpu_seconds(), server_start = server_cpu_seconds();
+  double start = now(), cpu_start = cpu_seconds(), server_start = server_cpu_seconds(opt.pid);
   run(opt.seconds, NULL);
   *elapsed = now() - start;
   *cpu = (cpu_seconds() - cpu_start) / *elapsed;
-  *server_cpu = (server_cpu_seconds() - server_start) / *elapsed;
+  *server_cpu = (server_cpu_seconds(opt.pid) - server_start) / *elapsed;
   if (!received) die("no frame came back in %.1f s", *elapsed);
 }
 
@@ -487,7 +421,8 @@ static void usage(FILE *to) {
         "  -h HOST        a loopback address (127.0.0.1)\n"
         "  -p PORT        the server's port; needed\n"
         "  -P PID         the server's process, to report how much of a core it used\n"
-        "  -u PATH        path and query of the handshake (/primus)\n"
+        "  -u PATH        path and query of the handshake (/primus; with -e the one of Engine.IO 4)\n"
+        "  -e             Engine.IO 4: every message in a packet, and its pings are answered\n"
         "  -c CONNS       number of connections (50)\n"
         "  -k HANDSHAKES  how many of them are being opened at a time (64)\n"
         "  -d DEPTH       frames in flight on each connection that sends (1)\n"
@@ -505,20 +440,14 @@ static void usage(FILE *to) {
         to);
 }
 
-static double number(const char *text, char option, double least) {
-  char *end;
-  double value = strtod(text, &end);
-  if (end == text || *end || value < least) die("-%c %s: a number of at least %g is needed", option, text, least);
-  return value;
-}
-
 static void parse(int argc, char **argv) {
   int o;
-  while ((o = getopt(argc, argv, "h:p:P:u:c:k:d:b:t:w:i:m:g:s:")) != -1) switch (o) {
+  while ((o = getopt(argc, argv, "h:p:P:u:ec:k:d:b:t:w:i:m:g:s:")) != -1) switch (o) {
       case 'h': opt.host = optarg; break;
       case 'p': opt.port = (int)number(optarg, 'p', 1); break;
       case 'P': opt.pid = (int)number(optarg, 'P', 1); break;
       case 'u': opt.path = optarg; break;
+      case 'e': opt.engineio = true; break;
       case 'c': opt.conns = (int)number(optarg, 'c', 1); break;
       case 'k': opt.handshakes = (int)number(optarg, 'k', 1); break;
       case 'd': opt.depth = (int)number(optarg, 'd', 1); break;
@@ -542,17 +471,10 @@ static void parse(int argc, char **argv) {
     exit(2);
   }
   opt.mode = (enum mode)mode;
+  if (opt.engineio) opt.skip++; /* the packet that opens the session */
+  if (!opt.path) opt.path = opt.engineio ? "/primus/?EIO=4&transport=websocket" : "/primus";
   if (opt.publishers > opt.conns) die("more publishers than connections");
-  server = (struct sockaddr_in){.sin_family = AF_INET, .sin_port = htons((uint16_t)opt.port)};
-  if (inet_pton(AF_INET, opt.host, &server.sin_addr) != 1) die("%s is no IPv4 address", opt.host);
-  if (ntohl(server.sin_addr.s_addr) >> 24 != 127) die("%s is not a loopback address", opt.host);
-}
-
-static void raise_file_limit(void) {
-  struct rlimit limit;
-  if (getrlimit(RLIMIT_NOFILE, &limit)) return;
-  limit.rlim_cur = limit.rlim_max;
-  setrlimit(RLIMIT_NOFILE, &limit);
+  server = loopback(opt.host, opt.port);
 }
 
 int main(int argc, char **argv) {
@@ -561,16 +483,19 @@ int main(int argc, char **argv) {
   conns = must(calloc((size_t)opt.conns, sizeof *conns));
   latency = must(calloc(LATENCY_BUCKETS, sizeof *latency));
   size_t payload_len = strlen(opt.payload);
-  message = must(malloc(payload_len + 14));
-  message_len = put_frame(message, 1, opt.payload, payload_len);
+  char *text = must(malloc(payload_len + 2));
+  sprintf(text, "%s%s", opt.engineio ? "4" : "", opt.payload);
+  message = must(malloc(payload_len + 15));
+  message_len = put_frame(message, 1, text, strlen(text));
+  free(text);
   poller = epoll_create1(EPOLL_CLOEXEC);
   listeners = epoll_create1(EPOLL_CLOEXEC);
   if (poller < 0 || listeners < 0) die("epoll_create1: %s", strerror(errno));
 
-  double start = now(), cpu_start = cpu_seconds(), server_start = server_cpu_seconds();
+  double start = now(), cpu_start = cpu_seconds(), server_start = server_cpu_seconds(opt.pid);
   open_all();
   double connect_s = now() - start, elapsed = connect_s;
-  double cpu = (cpu_seconds() - cpu_start) / elapsed, server_cpu = (server_cpu_seconds() - server_start) / elapsed;
+  double cpu = (cpu_seconds() - cpu_start) / elapsed, server_cpu = (server_cpu_seconds(opt.pid) - server_start) / elapsed;
   bool loads = opt.mode != IDLE && opt.mode != CONNECT;
   if (loads) measure(&elapsed, &cpu, &server_cpu);
   printf("{\"mode\":\"%s\",\"conns\":%d,\"connect_s\":%.4f,\"connects_per_s\":%.0f", MODES[opt.mode], opt.conns, connect_s,

@@ -1,14 +1,18 @@
 'use strict';
 
-// The original: npm primus with the ws package, as its README sets it up.
-// usage: node --expose-gc original.js echo|broadcast
+// The original: npm primus with what its transformer needs, as its README sets it up.
+// usage: node --expose-gc original.js 8|2 TRANSFORMER echo|broadcast
 
 const http = require('http');
-const Primus = require('primus');
+const path = require('path');
 
-const mode = process.argv[2] || 'echo';
+// Primus 2 has a folder of its own: it needs generations of its packages that 8 cannot use.
+const folders = {8: '..', 2: '../primus2'};
+const [generation, transformer, mode] = process.argv.slice(2);
+const Primus = require(require.resolve('primus', {paths: [path.join(__dirname, folders[generation])]}));
+
 const server = http.createServer();
-const primus = new Primus(server, {transformer: 'websockets', parser: 'json', pingInterval: false});
+const primus = new Primus(server, {transformer, parser: 'json', pingInterval: false});
 
 primus.on('connection', function connection(spark) {
   if (mode === 'broadcast') {

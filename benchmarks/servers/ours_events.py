@@ -1,6 +1,6 @@
 """primus_gevent with a ``data`` listener: echoes, or sends what it gets to everybody.
 
-usage: python ours_events.py echo|broadcast
+usage: python ours_events.py TRANSFORMER echo|broadcast
 """
 
 from __future__ import annotations
@@ -25,6 +25,9 @@ def broadcast(spark: Spark) -> None:
         primus.write(message)
 
 
-primus = Primus.create_server({"echo": echo, "broadcast": broadcast}[sys.argv[1]], host="127.0.0.1", port=0)
+transformer, mode = sys.argv[1:]
+primus = Primus.create_server(
+    {"echo": echo, "broadcast": broadcast}[mode], host="127.0.0.1", port=0, transformer=transformer
+)
 announce(primus.address[1])
 primus.serve_forever()

@@ -126,7 +126,7 @@ const ACTIONS = {
 
 const SCRIPTS = ['values.js', 'harness.js', ...Object.values(SUITES).flat().map((name) => `suites/${name}.js`)];
 
-/** The page: every client under a name of its own, though each one calls itself Primus. */
+/** The page: it keeps every client under a name of its own, though each one calls itself Primus. */
 function page(sources) {
   const clients = Object.keys(sources).map((name) =>
     `<script src="/client/${name}"></script><script>InteropClients['${name}'] = Primus;</script>`);
@@ -195,11 +195,6 @@ function evaluate(source) {
   return module.exports;
 }
 
-function officialClient(kind, options) {
-  const official = require('./official');
-  return options.parser ? official.required(kind, options) : official.client(kind, options);
-}
-
 /**
  * What is played: for each parser the common test servers, and with which options.
  *
@@ -233,38 +228,47 @@ function zip(names, values) {
   return Object.fromEntries(names.map((name, n) => [name, values[n]]));
 }
 
+/** Gives one of the plays its servers and clients; `sources` gets those of clients for the page. */
+function equip(one, ports, libraries, sources) {
+  const official = require('./official');
+  const { client, only, browser } = settings;
+  const names = Object.keys(one.common);
+  const options = Object.values(one.common);
+  Object.assign(one, { kind: client, only, browser, servers: zip(names, ports.map(address)), others: [] });
+  if (browser) {
+    one.clients = zip(names, names.map((name) => `${one.parser}-${name}`));
+    names.forEach((name, n) => {
+      sources[one.clients[name]] = client === 'ours' ? libraries[n] : official.library(client, options[n]);
+    });
+    return;
+  }
+  const make = (kind, n) => {
+    if (kind === 'ours') return evaluate(libraries[n]);
+    return settings.parser ? official.required(kind, options[n]) : official.client(kind, options[n]);
+  };
+  one.clients = zip(names, names.map((name, n) => make(client, n)));
+  one.nodeBuffers = one.parser === 'binary' && client !== 'ours';
+  if (settings.parser) return;
+  for (const kind of CLIENTS.filter((other) => other !== client)) {
+    // originals among themselves need no client of ours
+    if (kind !== 'ours' || libraries.length) one.others.push({ kind, Client: make(kind, 0) });
+  }
+}
+
 async function play() {
   const plays = plan();
   const wanted = plays.flatMap(({ common }) => Object.values(common));
   const ports = await startAll(wanted);
-  // in the suite of connections ours also is one of the others
-  const ours = settings.client === 'ours' || !settings.parser ? await ourLibraries(wanted, ports) : [];
-  const sources = {}; // of clients for the page
+  const ours = settings.client === 'ours' || (settings.server === 'python' && !settings.parser);
+  const libraries = ours ? await ourLibraries(wanted, ports) : [];
+  const sources = {};
   for (const one of plays) {
-    const names = Object.keys(one.common);
-    const options = Object.values(one.common);
-    const [own, libraries] = [ports.splice(0, names.length), ours.splice(0, names.length)];
-    Object.assign(one, { kind: settings.client, only: settings.only, browser: settings.browser });
-    one.servers = zip(names, own.map(address));
-    one.nodeBuffers = one.parser === 'binary' && settings.client !== 'ours' && !settings.browser;
-    if (settings.browser) {
-      one.clients = zip(names, names.map((name) => `${one.parser}-${name}`));
-      names.forEach((name, n) => {
-        sources[one.clients[name]] = settings.client === 'ours'
-          ? libraries[n] : require('./official').library(settings.client, options[n]);
-      });
-    } else {
-      const make = (kind, n) => (kind === 'ours' ? evaluate(libraries[n]) : officialClient(kind, options[n]));
-      one.clients = zip(names, names.map((name, n) => make(settings.client, n)));
-      const others = settings.parser || (settings.server !== 'python' && settings.client !== 'ours')
-        ? CLIENTS.slice(1) : CLIENTS;
-      one.others = settings.parser ? [] : others.filter((kind) => kind !== settings.client)
-        .map((kind) => ({ kind, Client: make(kind, 0) }));
-    }
+    const size = Object.keys(one.common).length;
+    equip(one, ports.splice(0, size), libraries.splice(0, size), sources);
   }
   const report = (result) => console.log(JSON.stringify(result));
-  const address_ = await control(sources);
-  for (const one of plays) one.control = address_;
+  const runner = await control(sources);
+  for (const one of plays) one.control = runner;
 
   if (settings.browser) await require('./browser').run(plays, report);
   else await harness.run(plays.map((one) => ({ ...one, fetch })), report);

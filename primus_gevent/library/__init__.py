@@ -2,7 +2,7 @@
 
 The client is written in real JavaScript files; nothing here knows what is in them, except which files make
 up the core, in which order. A transformer or parser is one file of its folder under ``js/``, found by name.
-What several parsers are built on is in files of its own.
+What several of them are built on is in files of its own.
 """
 
 from __future__ import annotations
@@ -25,6 +25,13 @@ FORMATS = ("script", "esm")
 
 # In this order: classes are not hoisted as functions are.
 CORE = ("emitter", "line", "timers", "address", "recovery", "heartbeat", "primus")
+
+# What a transformer is built on, besides its own file.
+TRANSFORMER_PARTS = {
+    "engine.io": ("http", "sockets", "engine"),
+    "polling": ("http", "engine"),
+    "websockets": ("sockets",),
+}
 
 # What a parser is built on, besides its own file.
 PARSER_PARTS = {
@@ -90,7 +97,7 @@ def compile_library(settings: LibrarySettings, *, format: Format = "script") -> 
     if format not in FORMATS:
         raise OptionError(f"unknown library format {format!r}; known are: {', '.join(FORMATS)}", "format")
     sources = [
-        named_source("transformer", settings.transformer),
+        transformer_source(settings.transformer),
         parser_source(settings),
         *(source(f"{name}.js") for name in CORE),
         *settings.libraries,
@@ -132,6 +139,12 @@ def ping_interval(timeout: float | None) -> int | Literal[False]:
         return False
     seconds = timeout - PING_MARGIN if timeout > PING_MARGIN else timeout / 2
     return max(1, round(seconds * 1000))
+
+
+def transformer_source(name: str) -> str:
+    """Text that defines ``transformer``, and what that needs."""
+    own = named_source("transformer", name)
+    return "".join(source(f"{part}.js") for part in TRANSFORMER_PARTS.get(name, ())) + own
 
 
 def parser_source(settings: LibrarySettings) -> str:

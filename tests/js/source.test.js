@@ -3,6 +3,7 @@
 // The text of the library: which JavaScript it is, how big, and what its types say.
 const assert = require('node:assert');
 const fs = require('fs');
+const http = require('http');
 const path = require('path');
 const zlib = require('zlib');
 const { describe, test } = require('node:test');
@@ -11,7 +12,11 @@ const { ROOT, compile } = require('./support/library');
 
 const FOLDER = path.join(ROOT, 'primus_gevent', 'library', 'js');
 const FORMATS = ['script', 'esm'];
-const PARSERS = fs.readdirSync(path.join(FOLDER, 'parsers')).map((file) => path.basename(file, '.js'));
+const namesIn = (folder) => fs.readdirSync(path.join(FOLDER, folder)).map((file) => path.basename(file, '.js'));
+const PARSERS = namesIn('parsers');
+const TRANSFORMERS = namesIn('transformers');
+// One of either with each of the others: what they are built on must not get into each other's way.
+const COMBINATIONS = TRANSFORMERS.flatMap((transformer) => PARSERS.map((parser) => ({ transformer, parser })));
 
 function ownFiles(folder = FOLDER) {
   return fs.readdirSync(folder, { withFileTypes: true }).flatMap((entry) => {
@@ -45,9 +50,27 @@ for (const format of FORMATS) {
   });
 }
 
-for (const [format, parser] of FORMATS.flatMap((each) => PARSERS.map((parser) => [each, parser]))) {
-  describe(`${format} with ${parser}`, () => {
-    const text = compile({ format, parser });
+// Packages that the sizes are compared to, as a page of the original server loads them.
+const ORIGINALS = { 'primus 8': 'primus', 'primus 2': './primus2/node_modules/primus' };
+
+for (const [name, id] of Object.entries(ORIGINALS)) {
+  for (const ours of ['engine.io', 'polling']) {
+    test(`${ours} is smaller than the engine.io client of ${name}, and 11 KB gzipped`, () => {
+      const Primus = require(id);
+      const primus = new Primus(http.createServer(), { transformer: 'engine.io' });
+      const theirs = primus.library();
+      primus.destroy({ close: false });
+      const text = compile({ transformer: ours });
+      assert.ok(text.length < theirs.length, `${text.length} of ${theirs.length} bytes`);
+      const gzipped = [text, theirs].map((each) => zlib.gzipSync(each, { level: 9 }).length);
+      assert.ok(gzipped[0] < Math.min(gzipped[1], 11000), `${gzipped[0]} of ${gzipped[1]} bytes gzipped`);
+    });
+  }
+}
+
+for (const [format, { transformer, parser }] of FORMATS.flatMap((each) => COMBINATIONS.map((pair) => [each, pair]))) {
+  describe(`${format} of ${transformer} with ${parser}`, () => {
+    const text = compile({ format, transformer, parser });
 
     test('is ES2017: nothing newer has to be translated', () => {
       assert.strictEqual(transpile(text, ts.ScriptTarget.ES2017), transpile(text, ts.ScriptTarget.ESNext));
@@ -64,7 +87,8 @@ for (const [format, parser] of FORMATS.flatMap((each) => PARSERS.map((parser) =>
 }
 
 test('stripping the comments changed nothing else', () => {
-  const kept = PARSERS.map((parser) => canonical(compile({ parser })));
+  const kept = [...PARSERS.map((parser) => ({ parser })), ...TRANSFORMERS.map((transformer) => ({ transformer }))]
+    .map((settings) => canonical(compile(settings)));
   for (const file of ownFiles()) {
     if (path.basename(file).startsWith('wrapper.')) continue;
     const lines = trimmed(canonical(fs.readFileSync(file, 'utf8')));
@@ -77,8 +101,8 @@ test('stripping the comments changed nothing else', () => {
 });
 
 test('no name of a file is taken twice: they share one scope', () => {
-  for (const parser of PARSERS) {
-    const tree = ts.createSourceFile('x.mjs', compile({ format: 'esm', parser }), ts.ScriptTarget.Latest);
+  for (const settings of COMBINATIONS) {
+    const tree = ts.createSourceFile('x.mjs', compile({ format: 'esm', ...settings }), ts.ScriptTarget.Latest);
     const names = tree.statements.flatMap((node) => {
       const declared = ts.isVariableStatement(node) ? Array.from(node.declarationList.declarations) : [node];
       return declared.filter((each) => each.name).map((each) => each.name.text);

@@ -97,7 +97,7 @@ def test_an_unknown_format() -> None:
 
 def test_names_are_those_of_the_files() -> None:
     assert known("transformer") == sorted(path.stem for path in (JS_SOURCES / "transformers").glob("*.js"))
-    assert "websockets" in known("transformer")
+    assert {"engine.io", "polling", "websockets"} <= set(known("transformer"))
     parsers = {path.stem for path in (JS_SOURCES / "parsers").glob("*.js")}
     assert parsers == {"binary", "ejson", "json", "jsonh", "msgpack"}
     assert known("parser") == sorted({*parsers, "orjson"})
@@ -113,6 +113,14 @@ def test_a_parser_brings_what_it_is_built_on_and_no_other_does(name: str) -> Non
     assert text.index("function setMember(") < text.index("const parser = ") < text.index("function Primus(")
     assert ("class Packer " in text) == (name in ("binary", "msgpack"))
     assert "setMember" not in compile_library(settings())
+
+
+@pytest.mark.parametrize("name", ["engine.io", "polling", "websockets"])
+def test_a_transformer_brings_what_it_is_built_on_and_no_more(name: str) -> None:
+    text = compile_library(settings(transformer=name))
+    assert text.index("function transformer(") < text.index("function Primus(")
+    assert ("class Engine " in text) == ("function httpRequest(" in text) == (name != "websockets")
+    assert ("function findWebSocket(" in text) == (name != "polling")
 
 
 def test_a_parser_of_the_application_replaces_ours() -> None:

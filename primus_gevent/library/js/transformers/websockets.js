@@ -3,19 +3,6 @@
 //
 // The client option `websockets: false` changes nothing here, there is no other transport to fall back to.
 
-// `ws` first, because it has the `unexpected-response` event and takes the `transport` options (headers,
-// certificates, ...); the global WebSocket of browsers and newer Nodes has neither.
-function findWebSocket() {
-  try {
-    const ws = load('ws');
-    if (ws) return { Socket: ws, configurable: true };
-  } catch (error) {
-    // Not installed. Anything else that is wrong with it would end in the message below.
-  }
-  if (typeof WebSocket === 'function') return { Socket: WebSocket, configurable: false };
-  throw new Error('Primus found no WebSocket here: install the `ws` package (npm install ws)');
-}
-
 function transformer(client, relay) {
   const { Socket, configurable } = findWebSocket();
   const url = client.uri({ protocol: client.secure ? 'wss:' : 'ws:' });

@@ -1,0 +1,87 @@
+// One HTTP request at a time: by Node's own client where there is one, since it takes certificates, an agent
+// and every header, and by fetch elsewhere.
+
+// An idle connection is given up sooner than servers do (gunicorn after 2 s): a request must not cross its end.
+const IDLE_MS = 1000;
+
+const nodeAgents = {};
+
+// `http` or `https` of Node, and an agent that keeps connections alive.
+function nodeClient(name) {
+  try {
+    const { request, Agent } = load(name);
+    const agent = nodeAgents[name] || (nodeAgents[name] = new Agent({ keepAlive: true, timeout: IDLE_MS }));
+    return { request, agent };
+  } catch (error) {
+    return null; // a browser, or a Node whose modules we cannot reach
+  }
+}
+
+function byteText(bytes) {
+  let text = '';
+  // In pieces, because of the limit to the number of arguments.
+  for (let at = 0; at < bytes.length; at += 8192) text += String.fromCharCode(...bytes.subarray(at, at + 8192));
+  return text;
+}
+
+function utf8Text(text) {
+  return byteText(new TextEncoder().encode(text));
+}
+
+function requestHeaders(options) {
+  return Object.assign({}, options.headers, options.extraHeaders);
+}
+
+// GET, or POST with a body of text. fn(error, text) is called once, later; not after the function that is
+// returned: it gives the request up. `options` are the client's `transport`.
+function httpRequest(url, options, body, fn) {
+  const post = typeof body === 'string';
+  const method = post ? 'POST' : 'GET';
+  const headers = requestHeaders(options);
+  // A simple request, as CORS calls it: no preflight.
+  if (post) headers['Content-Type'] = 'text/plain;charset=UTF-8';
+
+  let wanted = true;
+  const settle = (error, status, text) => {
+    if (!wanted) return;
+    wanted = false;
+    if (!error && status !== 200) {
+      error = Object.assign(new Error('Unexpected server response: ' + status), { status, body: text });
+    }
+    fn(error, text);
+  };
+
+  let cancel = null;
+  const node = nodeClient(/^https:/.test(url) ? 'https' : 'http');
+  if (node) {
+    const settings = Object.assign({ agent: node.agent }, options, { method, headers });
+    const sent = node.request(url, settings, (answer) => {
+      let text = '';
+      answer.setEncoding('utf8');
+      answer.on('data', (part) => { text += part; });
+      // Later, when the connection is free for the request that may follow.
+      answer.on('end', () => setImmediate(settle, null, answer.statusCode, text));
+      answer.on('error', settle);
+    });
+    sent.on('error', settle);
+    sent.end(body);
+    cancel = () => sent.destroy();
+  } else {
+    const target = new URL(url);
+    // Which fetch refuses to see in an address.
+    if (target.username || target.password) {
+      headers.Authorization = 'Basic ' + btoa(utf8Text(decodeURIComponent(target.username + ':' + target.password)));
+      target.username = target.password = '';
+    }
+    const credentials = options.withCredentials === false ? 'same-origin' : 'include';
+    const controller = new AbortController();
+    fetch(target.href, { method, headers, body, credentials, signal: controller.signal })
+      .then((answer) => answer.text().then((text) => [answer.status, text]))
+      .then(([status, text]) => settle(null, status, text), settle);
+    cancel = () => controller.abort();
+  }
+  return () => {
+    wanted = false;
+    cancel();
+  };
+}

@@ -1,0 +1,6 @@
+'use strict';
+
+// The clients of `engine.io` and `polling` against our server.
+const { contract } = require('./support/engineio');
+
+contract('own');

@@ -1,0 +1,224 @@
+'use strict';
+
+// What the clients of `engine.io` and `polling` are to do with any server, on every way a session can go: as Node
+// programs with Node's HTTP client, and as pages with fetch.
+const assert = require('node:assert');
+const http = require('http');
+const { before, after, describe, test } = require('node:test');
+const { record, visible } = require('./browser');
+const { next } = require('./servers');
+const { load, loadPage, order, startPeer } = require('./peers');
+
+const FAST = { reconnect: { minDelay: 10, maxDelay: 50 } };
+const COUNT = 1000;
+
+// name, transformer of the client, its options, how it is connected in the end
+const WAYS = [
+  ['upgrade', 'engine.io', {}, 'websocket'],
+  ['websockets: false', 'engine.io', { websockets: false }, 'polling'],
+  ['websocket only', 'engine.io', { transport: { transports: ['websocket'] } }, 'websocket'],
+  ['upgrade in base64', 'engine.io', { transport: { forceBase64: true } }, 'websocket'],
+  ['polling', 'polling', {}, 'polling']
+];
+// Without keep-alive, so that what is open is in use.
+const agent = new http.Agent();
+const once = (url, init) => fetch(url, { ...init, headers: { ...init.headers, connection: 'close' } });
+const ENVIRONMENTS = [['Node', load], ['a page', (settings) => loadPage(settings, { fetch: once })]];
+
+const VALUES = [null, true, false, 0, -1.5, 1e21, '', 'text', 'ünïcödé €', '\u{1f600}', '\u2028\u2029\u001e\u0000', '\ud800',
+  '\udc00x', 'Ã©', [], {}, [1, [2, [3]]], { a: { b: null } }, 'primus::', '"\\\n', '\ufeffbom'];
+
+const plain = (value) => JSON.parse(JSON.stringify(value)); // of this context
+
+/** Registers the tests; `kind` is that of startPeer. */
+function contract(kind) {
+  const peers = {};
+  before(async () => {
+    peers.json = await startPeer(kind, { transformer: 'engine.io' });
+    peers.binary = await startPeer(kind, { transformer: 'engine.io', parser: 'binary' });
+  });
+  after(() => Promise.all(Object.values(peers).map((peer) => peer.stop())));
+
+  for (const [environment, get] of ENVIRONMENTS) {
+    for (const [way, transformer, options, final] of WAYS) {
+      describe(`${environment}, ${way}`, () => {
+        const make = (more, parser = 'json', query = '') => {
+          const Primus = get({ transformer, parser });
+          const transport = { agent, ...options.transport };
+          return new Primus(peers[parser].url + query, { ...FAST, ping: kind !== 8 && 25000, ...options, transport, ...more });
+        };
+        const connect = async (...args) => {
+          const client = make(...args);
+          await next(client, 'open');
+          return client;
+        };
+        /** When it is on the transport that it is to stay on. */
+        const settled = async (client) => {
+          while (client.socket.transport.name !== final) await order(client, 'settled?');
+        };
+
+        test('values of every kind, while it settles and afterwards', async () => {
+          const client = await connect();
+          for (let round = 0; round < 2; round++) {
+            const back = [];
+            const listen = (data) => back.push(data);
+            client.on('data', listen);
+            for (const value of VALUES) client.write(value);
+            await next(client, 'data', { when: () => back.length === VALUES.length });
+            client.off('data', listen);
+            assert.deepStrictEqual(plain(back), VALUES);
+            await settled(client);
+          }
+          client.end();
+        });
+
+        test(`${COUNT} each way, in order, from open on through the upgrade`, async () => {
+          const client = make();
+          const bursts = [];
+          const echoes = [];
+          client.on('data', (data) => (data.n === undefined ? echoes : bursts).push(data.n === undefined ? data : data.n));
+          client.write({ do: 'burst', count: COUNT });
+          await next(client, 'open');
+          // A few in every turn, so that some meet each step of the upgrade.
+          for (let n = 0; n < COUNT;) {
+            for (let i = 0; i < 10; i++) client.write(n++);
+            await new Promise(setImmediate);
+          }
+          if (echoes.length < COUNT || bursts.length < COUNT) {
+            await next(client, 'data', { when: () => echoes.length === COUNT && bursts.length === COUNT });
+          }
+          const expected = Array.from({ length: COUNT }, (_, n) => n);
+          assert.deepStrictEqual(echoes, expected);
+          assert.deepStrictEqual(bursts, expected);
+          await settled(client);
+          client.end();
+        });
+
+        test('a long message', async () => {
+          const client = await connect();
+          const text = 'xé'.repeat(150000);
+          assert.strictEqual(await order(client, text), text);
+          await settled(client);
+          assert.strictEqual(await order(client, text), text);
+          client.end();
+        });
+
+        test('the id is that of the spark', async () => {
+          const client = await connect();
+          const id = await new Promise((resolve) => client.id(resolve));
+          assert.strictEqual(id, await order(client, { do: 'id' }));
+          assert.strictEqual(client.socket.id, id);
+          client.end();
+        });
+
+        test('the query, and no other path', async () => {
+          const client = await connect({}, 'json', '/?foo=b%20r');
+          const query = await order(client, { do: 'query' });
+          assert.strictEqual(query.foo, 'b r');
+          assert.match(query._primuscb, /^\d{13}-0$/);
+          assert.strictEqual(query.EIO, '4');
+          client.end();
+        });
+
+        test('client.end(data): it arrives, the spark ends, and no request is left', async () => {
+          const client = await connect();
+          await settled(client);
+          const { id } = client.socket;
+          const events = record(client);
+          client.end('last');
+          assert.deepStrictEqual(visible(events), ['readyStateChange end', 'close', 'end']);
+          const other = await connect();
+          assert.strictEqual(await order(other, { do: 'gone', id }), true);
+          other.end();
+          await peers.json.empty();
+        });
+
+        test('client.end() at once, while it settles', async () => {
+          const client = await connect();
+          const { id } = client.socket;
+          client.end();
+          const other = await connect();
+          assert.strictEqual(await order(other, { do: 'gone', id }), true);
+          other.end();
+          await peers.json.empty();
+        });
+
+        test('client.end() before open leaves nothing', async () => {
+          const client = make();
+          const opening = next(client, 'outgoing::url');
+          const events = record(client);
+          await opening;
+          client.end();
+          assert.deepStrictEqual(visible(events).slice(-3), ['readyStateChange end', 'close', 'end']);
+          await peers.json.empty();
+        });
+
+        test('spark.end(data) is the end', async () => {
+          const client = await connect();
+          await settled(client);
+          const events = record(client);
+          client.write({ do: 'end', with: ['bye'] });
+          await next(client, 'end');
+          assert.deepStrictEqual(visible(events), ['data bye', 'readyStateChange end', 'close', 'end']);
+          await peers.json.empty();
+        });
+
+        test('spark.end with reconnect brings the client back', async () => {
+          const client = await connect();
+          const { id } = client.socket;
+          client.write({ do: 'reconnect' });
+          await next(client, 'reconnected');
+          assert.notStrictEqual(client.socket.id, id);
+          assert.strictEqual(await order(client, 'again'), 'again');
+          await settled(client);
+          client.end();
+        });
+
+        for (const step of ['at once', 'settled']) {
+          test(`a session that is cut comes back, ${step}`, async () => {
+            const client = await connect();
+            client.on('error', () => {});
+            if (step === 'settled') await settled(client);
+            client.once('close', () => {
+              clearInterval(cutting);
+              client.write('meanwhile');
+            });
+            // Again and again: a request may be on its way to the proxy.
+            const cutting = setInterval(peers.json.cut, 5);
+            const data = next(client, 'data');
+            await next(client, 'reconnected');
+            assert.strictEqual((await data)[0], 'meanwhile');
+            client.end();
+          });
+        }
+
+        test('offline and online', async () => {
+          // Not for a page only: Node has no such events, so they are played.
+          const client = await connect();
+          await settled(client);
+          client.heartbeat.lost();
+          await next(client, 'reconnected');
+          assert.strictEqual(await order(client, 'again'), 'again');
+          client.end();
+        });
+
+        test('values of the binary parser, and heartbeats', async () => {
+          const client = await connect({ ping: kind !== 8 && 20 }, 'binary');
+          if (kind !== 8) await next(client, 'incoming::pong');
+          for (let round = 0; round < 2; round++) {
+            const values = ['é\u{1f600}', 1, -1.5, [1, { a: null }], Buffer.from([0, 1, 127, 128, 255]), Buffer.alloc(70000, 0x80)];
+            for (const value of values) {
+              const back = await order(client, value);
+              if (Buffer.isBuffer(value)) assert.deepStrictEqual(Array.from(back), Array.from(value));
+              else assert.deepStrictEqual(plain(back), value);
+            }
+            await settled(client);
+          }
+          client.end();
+        });
+      });
+    }
+  }
+}
+
+module.exports = { contract };

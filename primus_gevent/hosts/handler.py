@@ -293,7 +293,7 @@ class PrimusHandler(WSGIHandler):
         head = self._head(len(body))
         if self.command == "HEAD":
             # a body after HEAD would be taken for the next response (RFC 9110, 9.3.2)
-            self._send(head)
+            self._send_joined(head, b"")
         elif response.length is None or response.length == len(body):
             self._to_send = None
             self._send_joined(head, body)
@@ -308,7 +308,6 @@ class PrimusHandler(WSGIHandler):
         """
         response = self.response
         assert response is not None
-        self.headers_sent = True
         added = b""
         if response.length is not None:
             self._to_send = response.length if response.has_body and self.command != "HEAD" else None
@@ -354,10 +353,13 @@ class PrimusHandler(WSGIHandler):
         return data
 
     def _send_joined(self, head: bytes, body: bytes) -> None:
+        """Send the head, and what there is of the body."""
         if len(body) <= MAX_JOINED_BYTES:
-            self._send(head + body)
-        else:
-            self._send(head)
+            head += body  # raises what the application gets for a body that is not of bytes
+            body = b""
+        self.headers_sent = True
+        self._send(head)
+        if body:
             self._send(body)
 
     def _send(self, data: bytes) -> None:

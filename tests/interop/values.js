@@ -91,6 +91,13 @@
   const NAMES = [{ constructor: 1 }, { hasOwnProperty: 2, valueOf: [3], length: 4 }];
   const PROTO = [JSON.parse('{"__proto__": {"x": 5}}'), [JSON.parse('{"__proto__": 1}')]];
 
+  /** Objects that look like the forms in which EJSON sends what JSON does not have; the last is one that 2.0 added. */
+  const FORMS = [
+    { $date: 5 }, { $date: { $date: 1 } }, { $date: 1, x: 2 }, { $InfNaN: 1 }, { $binary: 'AAEC' }, { $type: 'x', $value: 1 },
+    { $escape: { $date: 1 } }, { $escape: 1 }, { a: [{ $date: null }, { $escape: { a: { $InfNaN: 0 } } }] }, { $foo: 1 }, { $: 1 },
+    { $date: 1, $type: 2 }, { $regexp: 'a' }, { $regexp: 'a', $flags: 'g' }
+  ];
+
   /** Text beyond the basic multilingual plane: two units in JavaScript, four bytes in UTF-8. */
   const ASTRAL = ['💩', '👩‍👩‍👧‍👦', '\u{10ffff}', 'a💩b\u2028c€d', '💩'.repeat(5000), { '💩': ['💩'] }, { text: 'é💩é' }];
 
@@ -100,5 +107,5 @@
   /** Numbers that only fit into a float. */
   const EXTREME = [2 ** 64, 1e21, 1e300, -1e300, 1.7976931348623157e308, 5e-324];
 
-  return { describe, revive, PLAIN, NAMES, PROTO, ASTRAL, WIDE, EXTREME };
+  return { describe, revive, PLAIN, NAMES, PROTO, FORMS, ASTRAL, WIDE, EXTREME };
 });

@@ -7,7 +7,7 @@
  * `carries` names the parsers for which a scenario makes sense. What an original cannot do with its parser is in
  * `needs`, for the pairs where that original takes part.
  */
-(({ suite, check, equal, silence, staysGone, back, OPENED, CLOSED }, { describe, revive, PLAIN, NAMES, PROTO, ASTRAL, WIDE, EXTREME }) => {
+(({ suite, check, equal, silence, staysGone, back, OPENED, CLOSED }, { describe, revive, PLAIN, NAMES, PROTO, FORMS, ASTRAL, WIDE, EXTREME }) => {
   const register = suite('parsers');
   const ALL = ['json', 'ejson', 'msgpack', 'binary', 'jsonh', 'orjson'];
 
@@ -65,6 +65,11 @@
     needs: (world) => (world.parser === 'binary' && official(world) && 'the original binary asks objects for their constructor') ||
       (world.parser === 'ejson' && has(world, 'primus24') && 'EJSON 1.0 takes what has a length for a list') || undefined
   }, (world) => travel(world, plain(NAMES)));
+
+  scenario('objects that look like something special of EJSON', {}, (world) => {
+    const forms = world.parser === 'ejson' && has(world, 'primus24') ? FORMS.slice(0, -1) : FORMS;
+    return travel(world, plain(forms));
+  });
 
   scenario('a member called __proto__', {
     needs: (world) => (world.parser !== 'json' && official(world)

@@ -897,3 +897,34 @@ def test_users_may_extend_the_class(primus: Primus) -> None:
     spark.greet()
     assert spark.socket.sent == ['"hello"']
     assert not hasattr(connect(Primus()), "greet")
+
+
+# -- watching
+
+
+def test_a_once_listener_that_was_called_leaves_no_trace(spark: Any) -> None:
+    """Whoever emitted: a spark that seems to flow would throw its messages away."""
+    got: list[Any] = []
+    spark.once("data", got.append)
+    spark.once("incoming::data", got.append)
+    spark.emit("data", "by hand")
+    spark.socket.deliver("1")
+    assert got == ["by hand", "1"]
+    assert not spark.watched
+    assert spark.read(timeout=0) == 1
+
+
+@pytest.mark.parametrize("style", ["read", "data"])
+def test_who_watches_may_hang_up_before_the_message_is_taken(spark: Any, style: str) -> None:
+    got: list[Any] = []
+    reader = None
+    if style == "read":
+        reader = Reader(spark)
+        got = reader.got
+    else:
+        spark.on("data", got.append)
+    spark.on("incoming::data", lambda raw: spark.end())
+    turn()
+    spark.socket.deliver("1", "2")
+    turn(2)
+    assert got == ([ConnectionClosed] if style == "read" else [])

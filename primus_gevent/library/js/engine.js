@@ -131,6 +131,8 @@ class Engine {
   receive(packet) {
     if (this.over) return;
     const data = packet.slice(1);
+    // The open packet comes first, and no other comes before it.
+    if (!this.id !== (packet[0] === '0')) throw new Error('An unexpected packet: ' + packet.slice(0, 80));
     switch (packet[0]) {
       case '0': return this.opened(JSON.parse(data));
       case '1': return this.finish();

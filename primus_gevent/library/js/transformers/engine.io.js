@@ -104,12 +104,12 @@ class UpgradableEngine extends Engine {
   }
 
   frame(data) {
+    this.heard();
     try {
       if (typeof data === 'string') return this.receive(data);
     } catch (error) {
       return this.fail(error);
     }
-    this.heard();
     this.relay('data', this.legacy ? data.slice(1) : data);
   }
 

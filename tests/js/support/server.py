@@ -39,9 +39,7 @@ ORDERS = {
     "reconnect": lambda spark, order: spark.end(reconnect=True),
     "kill": lambda spark, order: spark.abort(),
     "id": lambda spark, order: spark.write(spark.id),
-    "headers": lambda spark, order: spark.write(
-        {name.lower(): spark.headers[name] for name in spark.headers}
-    ),
+    "headers": lambda spark, order: spark.write({k.lower(): v for k, v in spark.headers.items()}),
     "query": lambda spark, order: spark.write(dict(spark.query)),
     "gone": wait_gone,
 }

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPMessage, HTTPSConnection
 from pathlib import Path
 from typing import IO
+from unittest.mock import ANY
 
 import gunicorn.config
 import pytest
@@ -575,6 +576,41 @@ def test_https(tmp_path: Path) -> None:
             assert client.recv_message() == "hello connection"
             client.close_properly()
         assert "iknowhttpsisbetter" not in example.log()
+
+
+def test_engineio() -> None:
+    with script("engineio.py") as example:
+        opening = example.get("/primus?EIO=4&transport=polling")
+        assert opening[0] == "0"
+        assert json.loads(opening[1:])["pingInterval"] == 10_000
+        session = f"/primus?EIO=4&transport=polling&sid={json.loads(opening[1:])['sid']}"
+        assert example.ask(session, body=b'4"hello"\x1e4[1,null]') == (200, ANY, "ok")
+        packets: list[str] = []
+        while len(packets) < 2:
+            packets += example.get(session).split("\x1e")
+        assert packets == ['4{"said":"hello","over":"polling"}', '4{"said":[1,null],"over":"polling"}']
+        assert example.ask(session, body=b"1") == (200, ANY, "ok")  # goodbye
+
+
+@pytest.mark.parametrize(("options", "last"), [("{}", "websocket"), ("{ websockets: false }", "polling")])
+def test_engineio_with_the_client_of_the_server(options: str, last: str, tmp_path: Path) -> None:
+    program = tmp_path / "program.js"
+    with script("engineio.py") as example:
+        (tmp_path / "primus.js").write_text(example.get("/primus/primus.js"), encoding="utf-8")
+        program.write_text(
+            f"const Primus = require('./primus.js'); const primus = new Primus('{example.url}', {options});\n"
+            "let count = 0;\n"
+            "primus.on('open', () => primus.write(count));\n"
+            "primus.on('data', ({ said, over }) => {\n"
+            "  console.log(said, over);\n"
+            f"  if (over === '{last}' && count >= 20) primus.end(); else primus.write(++count);\n"
+            "});\n",
+            encoding="utf-8",
+        )
+        lines = node(str(program)).splitlines()
+    assert lines[0] == "0 polling"
+    assert lines[-1] == f"{len(lines) - 1} {last}"
+    assert [line.split()[0] for line in lines] == [str(n) for n in range(len(lines))]
 
 
 def run(name: str, *arguments: str) -> str:

@@ -15,7 +15,7 @@ primus = Primus()
 @primus.on("connection")
 def talk(spark):
     for message in spark:
-        primus.write({"from": spark.id, "said": message})
+        primus.write({"from": spark.query.get("name"), "said": message})
 
 
 def create_app():

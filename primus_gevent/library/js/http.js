@@ -28,8 +28,16 @@ function utf8Text(text) {
   return byteText(new TextEncoder().encode(text));
 }
 
-function requestHeaders(options) {
-  return Object.assign({}, options.headers, options.extraHeaders);
+// The headers that are asked for, and the address without what belongs to them: fetch refuses user and password
+// in an address, and `ws` does not decode them.
+function addressed(url, options) {
+  const target = new URL(url);
+  const headers = Object.assign({}, options.headers, options.extraHeaders);
+  if (target.username || target.password) {
+    headers.Authorization = 'Basic ' + btoa(utf8Text(decodeURIComponent(target.username + ':' + target.password)));
+    target.username = target.password = '';
+  }
+  return { address: target.href, headers };
 }
 
 // GET, or POST with a body of text. fn(error, text) is called once, later; not after the function that is
@@ -37,7 +45,7 @@ function requestHeaders(options) {
 function httpRequest(url, options, body, fn) {
   const post = typeof body === 'string';
   const method = post ? 'POST' : 'GET';
-  const headers = requestHeaders(options);
+  const { address, headers } = addressed(url, options);
   // A simple request, as CORS calls it: no preflight.
   if (post) headers['Content-Type'] = 'text/plain;charset=UTF-8';
 
@@ -55,7 +63,7 @@ function httpRequest(url, options, body, fn) {
   const node = nodeClient(/^https:/.test(url) ? 'https' : 'http');
   if (node) {
     const settings = Object.assign({ agent: node.agent }, options, { method, headers });
-    const sent = node.request(url, settings, (answer) => {
+    const sent = node.request(address, settings, (answer) => {
       let text = '';
       answer.setEncoding('utf8');
       answer.on('data', (part) => { text += part; });
@@ -67,15 +75,9 @@ function httpRequest(url, options, body, fn) {
     sent.end(body);
     cancel = () => sent.destroy();
   } else {
-    const target = new URL(url);
-    // Which fetch refuses to see in an address.
-    if (target.username || target.password) {
-      headers.Authorization = 'Basic ' + btoa(utf8Text(decodeURIComponent(target.username + ':' + target.password)));
-      target.username = target.password = '';
-    }
     const credentials = options.withCredentials === false ? 'same-origin' : 'include';
     const controller = new AbortController();
-    fetch(target.href, { method, headers, body, credentials, signal: controller.signal })
+    fetch(address, { method, headers, body, credentials, signal: controller.signal })
       .then((answer) => answer.text().then((text) => [answer.status, text]))
       .then(([status, text]) => settle(null, status, text), settle);
     cancel = () => controller.abort();

@@ -31,8 +31,9 @@ class UpgradableEngine extends Engine {
     const { options } = this;
     const { Socket, configurable } = findWebSocket();
     const url = this.address('websocket', options.forceBase64 ? '&b64=1' : '');
+    const { address, headers } = addressed(url, options);
     const socket = configurable
-      ? new Socket(url, [], Object.assign({}, options, { headers: requestHeaders(options) }))
+      ? new Socket(address, [], Object.assign({}, options, { headers }))
       : new Socket(url);
     socket.binaryType = 'arraybuffer';
     return socket;

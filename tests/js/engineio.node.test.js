@@ -1,0 +1,166 @@
+'use strict';
+
+// engine.io and polling in Node: what only a program has, and a page has not.
+const assert = require('node:assert');
+const http = require('http');
+const { spawn } = require('child_process');
+const { describe, test } = require('node:test');
+const { compile, load, save } = require('./support/library');
+const { record, visible } = require('./support/browser');
+const { next, start } = require('./support/servers');
+const { order, startPeer } = require('./support/peers');
+
+const FAST = { reconnect: { minDelay: 10, maxDelay: 50 } };
+const WAYS = [
+  ['engine.io', {}],
+  ['engine.io', { websockets: false }],
+  ['engine.io', { transport: { transports: ['websocket'] } }],
+  ['polling', {}]
+];
+const EXIT_MS = 10000;
+
+/** Run a program that has `Primus`, `url` and `options`; resolves with its output when it has ended by itself. */
+function program(body, { transformer, url, options, format = 'script' }) {
+  const file = format === 'esm' ? save('program.mjs', compile({ transformer, format })) : require.resolve('./engineio.node.test.js');
+  const given = `const url = ${JSON.stringify(url)}; const options = ${JSON.stringify(options)};`;
+  const text = format === 'esm'
+    ? `import Primus from ${JSON.stringify(`file://${file}`)}; ${given} ${body}`
+    : `const Primus = require('./support/library').load({ transformer: '${transformer}' }); ${given} ${body}`;
+  const child = spawn(process.execPath, ['--input-type', format === 'esm' ? 'module' : 'commonjs', '-e', text],
+    { cwd: __dirname, stdio: ['ignore', 'pipe', 'inherit'] });
+  let output = '';
+  child.stdout.on('data', (part) => { output += part; });
+  return new Promise((resolve, reject) => {
+    const timer = setTimeout(() => {
+      child.kill('SIGKILL');
+      reject(new Error(`still running after ${EXIT_MS} ms: ${output}`));
+    }, EXIT_MS);
+    child.on('exit', () => { clearTimeout(timer); resolve(output); });
+  });
+}
+
+const ECHO = `
+  const client = new Primus(url, options);
+  client.write('hello');
+  client.on('data', (data) => { console.log(data, client.socket.transport.name); client.end('bye'); });
+`;
+
+describe('a program ends when its client has', () => {
+  for (const [transformer, options] of WAYS) {
+    test(`${transformer} ${JSON.stringify(options)}`, async () => {
+      const peer = await startPeer('own', { transformer: 'engine.io' });
+      assert.match(await program(ECHO, { transformer, url: peer.url, options }), /^hello (polling|websocket)\n$/);
+      await peer.stop();
+    });
+  }
+
+  test('as ES module', async () => {
+    const peer = await startPeer('own', { transformer: 'engine.io' });
+    assert.match(await program(ECHO, { transformer: 'polling', format: 'esm', url: peer.url, options: {} }), /^hello polling\n$/);
+    await peer.stop();
+  });
+});
+
+describe('connections', () => {
+  test('polling keeps two', async () => {
+    const server = await start(8, { transformer: 'engine.io' });
+    server.primus.on('connection', (spark) => spark.on('data', (data) => spark.write(data)));
+    let count = 0;
+    server.server.on('connection', () => { count += 1; });
+    const client = new (load({ transformer: 'polling' }))(server.url, FAST);
+    for (let n = 0; n < 20; n++) assert.strictEqual(await order(client, n), n);
+    assert.strictEqual(count, 2);
+    client.end();
+    await server.stop();
+  });
+
+  test('a poll may take longer than an idle connection is kept', async () => {
+    const server = await start(8, { transformer: 'engine.io', transport: { pingInterval: 1300, pingTimeout: 5000 }, pingInterval: false });
+    const client = new (load({ transformer: 'polling' }))(server.url, { ...FAST, ping: false });
+    const events = record(client);
+    const [spark] = await next(server.primus, 'connection');
+    await next(client, 'open');
+    // Its second ping comes after more than two seconds without anything else.
+    const engine = client.socket;
+    const { receive } = engine;
+    await new Promise((resolve) => {
+      let pings = 0;
+      engine.receive = function counted(packet) {
+        receive.call(this, packet);
+        if (packet === '2' && ++pings === 2) resolve();
+      };
+    });
+    spark.write('still here');
+    assert.strictEqual((await next(client, 'data'))[0], 'still here');
+    assert.ok(!events.includes('close'));
+    client.end();
+    await server.stop();
+  });
+
+  test('the server goes away and comes back', async () => {
+    const first = await start(8, { transformer: 'engine.io' });
+    const client = new (load({ transformer: 'engine.io' }))(first.url, { reconnect: { minDelay: 10, maxDelay: 50, retries: Infinity } });
+    client.on('error', () => {});
+    await next(client, 'open');
+    await first.stop();
+    await next(client, 'reconnecting', { when: (opts) => opts.attempt === 3 });
+    const second = await start(8, { transformer: 'engine.io' }, first.port);
+    await next(client, 'reconnected');
+    client.end();
+    await second.stop();
+  });
+});
+
+describe('requests', () => {
+  for (const [transformer, options] of WAYS) {
+    test(`headers, user and password: ${transformer} ${JSON.stringify(options)}`, async () => {
+      const server = await start(8, { transformer: 'engine.io' });
+      const seen = [];
+      server.primus.authorize((req, done) => {
+        seen.push([req.headers.authorization, req.headers.cookie, req.headers['x-extra']]);
+        done();
+      });
+      const client = new (load({ transformer }))(server.url.replace('//', '//us%C3%A9r:p%40ss@'), {
+        ...FAST, ...options, transport: { headers: { cookie: 'a=b' }, extraHeaders: { 'x-extra': 'c' }, ...options.transport }
+      });
+      server.primus.on('connection', (spark) => spark.on('data', (data) => spark.write(data)));
+      assert.strictEqual(await order(client, 'x'), 'x');
+      const authorization = 'Basic ' + Buffer.from('usér:p@ss').toString('base64');
+      for (const each of seen) assert.deepStrictEqual(each, [authorization, 'a=b', 'c']);
+      client.end();
+      await server.stop();
+    });
+  }
+
+  test('an agent of the application', async () => {
+    const server = await start(8, { transformer: 'engine.io' });
+    const used = [];
+    class Agent extends http.Agent {
+      addRequest(request, ...rest) {
+        used.push(request.path.replace(/.*transport=(\w+).*/, '$1'));
+        return super.addRequest(request, ...rest);
+      }
+    }
+    const client = new (load({ transformer: 'engine.io' }))(server.url, { ...FAST, transport: { agent: new Agent() } });
+    await next(client, 'open');
+    assert.ok(used.includes('polling') && used.includes('websocket'));
+    client.end();
+    await server.stop();
+  });
+
+  test('refused: the error has the answer, and with the library of such a server there is no second try', async () => {
+    for (const transformer of ['engine.io', 'polling']) {
+      const server = await start(8, { transformer: 'engine.io' });
+      server.primus.authorize((req, done) => done({ statusCode: 401, message: 'Authentication required' }));
+      const client = new (load({ transformer, authorization: true }))(server.url, FAST);
+      const events = record(client);
+      const error = next(client, 'error');
+      await next(client, 'end');
+      const [{ message, status, body }] = await error;
+      assert.deepStrictEqual([message, status, JSON.parse(body)],
+        ['Unexpected server response: 401', 401, { error: 'Authentication required' }]);
+      assert.deepStrictEqual(visible(events), ['readyStateChange opening', 'error', 'readyStateChange end', 'close', 'end']);
+      await server.stop();
+    }
+  });
+});

@@ -40,7 +40,10 @@ declare class Primus<In = any, Out = any> extends Emitter {
   readonly online: boolean;
   readonly writable: boolean;
   readonly readable: boolean;
-  /** The transport's own connection: a WebSocket of the browser or of the `ws` package. */
+  /**
+   * The transport's own connection: a WebSocket of the browser or of the `ws` package; with `engine.io` and
+   * `polling` its session, with `id`, `transport.name` and `close()`.
+   */
   readonly socket: any;
   /** Version of the server that compiled this library. */
   readonly version: string;
@@ -108,15 +111,31 @@ declare namespace Primus {
     strategy?: string | readonly string[] | boolean;
     /** Do not connect before open() is called. */
     manual?: boolean;
-    /** No effect with the `websockets` transformer, which has no other transport. */
+    /** False: `engine.io` stays on polling. No effect with `websockets`, which has no other transport. */
     websockets?: boolean;
     /** Use the online and offline events of the browser; detected. */
     network?: boolean;
-    /** Handed to the constructor of the `ws` package. */
-    transport?: Record<string, any>;
+    /** In Node handed to the `ws` package and to `http.request`; those of `engine.io` and `polling` everywhere. */
+    transport?: TransportOptions;
     /** Messages that may wait for the connection; the oldest are dropped first. Infinity. */
     queueSize?: number;
     /** Options of plugins. */
+    [name: string]: any;
+  }
+
+  interface TransportOptions {
+    /** With which transports `engine.io` may begin (the first one) and go on; both, polling first. */
+    transports?: readonly ('polling' | 'websocket')[];
+    /** Whether it may change from polling to WebSocket; true. */
+    upgrade?: boolean;
+    /** Bytes as base64 on a WebSocket too; false. */
+    forceBase64?: boolean;
+    /** Cookies with polling requests to other origins; true. */
+    withCredentials?: boolean;
+    /** Headers of every request; not for a browser's WebSocket. */
+    headers?: Record<string, string>;
+    extraHeaders?: Record<string, string>;
+    /** Options of `ws` and `http.request`: `agent`, `ca`, `cert`, ... */
     [name: string]: any;
   }
 

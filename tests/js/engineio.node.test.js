@@ -132,6 +132,21 @@ describe('requests', () => {
     });
   }
 
+  test('certificates', async () => {
+    const peer = await startPeer('own', { transformer: 'engine.io', tls: true });
+    for (const [transformer, options] of WAYS) {
+      const client = new (load({ transformer }))(peer.url, { ...FAST, ...options, transport: { ca: peer.ca, ...options.transport } });
+      assert.strictEqual(await order(client, 'x'), 'x');
+      if (transformer === 'engine.io' && !options.transport && options.websockets !== false) {
+        while (client.socket.transport.name !== 'websocket') await order(client, 'settled?');
+      }
+      client.end();
+      const stranger = new (load({ transformer }))(peer.url, { ...options, strategy: false });
+      assert.match((await next(stranger, 'error'))[0].message, /certificate/);
+    }
+    await peer.stop();
+  });
+
   test('an agent of the application', async () => {
     const server = await start(8, { transformer: 'engine.io' });
     const used = [];

@@ -26,8 +26,7 @@ function startOwn(options) {
     child.stdout.on('data', (part) => {
       text += part;
       if (!text.endsWith('\n')) return;
-      const { port } = JSON.parse(text);
-      resolve({ port, stop() { child.stdin.end(); return exited; } });
+      resolve({ ...JSON.parse(text), stop() { child.stdin.end(); return exited; } });
     });
   });
 }
@@ -80,7 +79,8 @@ async function startPeer(kind, options = {}) {
   });
   await new Promise((resolve) => proxy.listen(0, '127.0.0.1', resolve));
   const peer = {
-    url: `http://127.0.0.1:${proxy.address().port}`,
+    url: `${options.tls ? 'https://localhost' : 'http://127.0.0.1'}:${proxy.address().port}`,
+    ca: server.ca,
     sockets,
     cut() { for (const socket of sockets) socket.destroy(); },
     /** When the last connection has been closed. */

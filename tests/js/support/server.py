@@ -1,7 +1,7 @@
 """A server for the client's tests: ``python server.py OPTIONS``, options of Primus as JSON.
 
 Prints its port, and ends when its input does. It echoes; messages `{"do": ...}` are orders, which peers.js
-carries out in the same way on the original servers.
+carries out in the same way on the original servers. With "tls" it prints the root of its certificate too.
 """
 
 from __future__ import annotations
@@ -13,13 +13,19 @@ from typing import Any
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
+import atexit
+import shutil
+import tempfile
+
 import gevent
 from gevent.event import Event
 from gevent.pywsgi import WSGIServer
 
 from primus_gevent import Primus, Spark
+from tests.support.certificates import Family
 
 options = json.loads(sys.argv[1])
+tls = options.pop("tls", False)
 primus = Primus(**options)
 gone: dict[str, Event] = {}
 
@@ -63,7 +69,16 @@ def disconnection(spark: Spark) -> None:
     gone[spark.id].set()
 
 
-server = WSGIServer(("127.0.0.1", 0), primus, log=None)
+settings = {}
+about = {}
+if tls:
+    folder = Path(tempfile.mkdtemp(prefix="primus-client-tests-"))
+    atexit.register(shutil.rmtree, folder)
+    family = Family(folder)
+    settings["keyfile"] = family.write("key.pem", family.server.key_pem())
+    settings["certfile"] = family.write("chain.pem", family.server.pem(), family.between.pem())
+    about["ca"] = family.root.pem().decode()
+server = WSGIServer(("127.0.0.1", 0), primus, log=None, **settings)
 server.start()
-print(json.dumps({"port": server.server_port}), flush=True)
+print(json.dumps({"port": server.server_port, **about}), flush=True)
 gevent.get_hub().threadpool.apply(sys.stdin.read)

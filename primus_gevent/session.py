@@ -12,11 +12,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from math import inf
 from typing import Any, Final, Protocol
 
 from gevent.event import Event
 
-__all__ = ["CLOSING", "GONE", "OPEN", "Carrier", "Packet", "Session", "SessionLimits", "Sessions"]
+__all__ = ["CLOSING", "GONE", "OPEN", "Carrier", "Packet", "Session", "SessionLimits", "Sessions", "Waiter"]
 
 Packet = str | bytes
 Raw = str | bytes
@@ -27,10 +28,26 @@ GONE: Final = "gone"
 
 
 class Carrier(Protocol):
-    """A request that waits to carry packets to the client."""
+    """A request that waits to carry packets to the client, and then sends some.
+
+    Attributes:
+        deadline: until when it may be sending (s, of the clock of `Session.tick`); infinite while it waits.
+    """
+
+    deadline: float
 
     def wake(self) -> None:
         """There are packets, or the session is over. May be called again and again, from any greenlet."""
+
+    def cut(self) -> bool:
+        """Break its connection, so that it comes to its end; False where that is out of reach."""
+
+
+class Waiter(Protocol):
+    """A request that brings packets, and waits until they are wanted."""
+
+    def wake(self) -> None:
+        """They are, or never will be."""
 
 
 class SessionLimits:
@@ -69,7 +86,7 @@ class Session:
         "__weakref__",
         "_active",
         "_away_since",
-        "_closing_since",
+        "_close_code",
         "_cut",
         "_limits",
         "_outbox",
@@ -78,6 +95,7 @@ class Session:
         "_resumed",
         "_sessions",
         "_size",
+        "_when_free",
         "_writable",
         "carrier",
         "hub",
@@ -100,10 +118,11 @@ class Session:
         self._writable: Event | None = None
         self._active = True
         self._paused = False
-        self._resumed: Event | None = None
+        self._resumed: Waiter | None = None
+        self._when_free: list[Callable[[], object]] | None = None
+        self._close_code = 1000
         self._cut = False  # the client has hung up its last request
         self._away_since: float | None = None  # set by the first `tick` that finds nothing to carry packets
-        self._closing_since: float | None = None
 
     # -- what a framework's subclass says
 
@@ -196,7 +215,7 @@ class Session:
             self._writable.wait()
 
     def pause(self) -> None:
-        """Take nothing more from the client: a request that brings messages waits; see `wait_resumed`."""
+        """Take nothing more from the client: a request that brings messages waits; see `when_resumed`."""
         self._paused = True
         if self.transport is not None:
             self.transport.pause()
@@ -207,16 +226,11 @@ class Session:
         if self.transport is not None:
             self.transport.resume()
         if self._resumed is not None:
-            self._resumed.set()
-            self._resumed = None
+            self._resumed.wake()
 
-    def wait_resumed(self, timeout: float) -> bool:
-        """Park the caller while the session is paused, at most ``timeout`` seconds; tell if it goes on."""
-        if not self._paused:
-            return True
-        if self._resumed is None:
-            self._resumed = Event()
-        return bool(self._resumed.wait(timeout))
+    def when_resumed(self, waiter: Waiter | None) -> None:
+        """Have this request woken by `resume`; None: no one any more."""
+        self._resumed = waiter
 
     def peer_left(self) -> bool:
         """Whether the peer has hung up, as far as can be told without reading."""
@@ -229,6 +243,7 @@ class Session:
         if self.transport is not None:
             self.transport.close(code, reason)
             return
+        self._close_code = code
         self._begin_close(clean=True)
 
     def abort(self) -> None:
@@ -245,18 +260,28 @@ class Session:
         if self.state == OPEN and messages:
             self._receiver.receive(messages)
 
-    def lose(self) -> None:
-        """The client has ended the session, or broken its rules: nothing it says counts any more."""
+    def lose(self, code: int = 1002, reason: str = "") -> None:
+        """The client has broken the rules, or is silent: it is told so, and nothing it says counts any more.
+
+        Args:
+            code: for a WebSocket, as for `close`.
+            reason: the same.
+        """
         if self.state != OPEN:
             return
         if self.transport is not None:
-            self.transport.close()
+            self.closed(False)
+            self.transport.close(code, reason)
         else:
+            self._close_code = code
             self._begin_close(clean=False)
 
     def finish(self) -> None:
         """The client has said goodbye, and waits for nothing."""
-        self._end(clean=True)
+        if self.transport is not None:
+            self.transport.close()
+        else:
+            self._end(clean=True)
 
     # -- the WebSocket as receiver reports; see `transports.base.Receiver`
 
@@ -271,16 +296,24 @@ class Session:
         self._end(clean=False)
 
     def adopt(self, transport: Any) -> None:
-        """Send everything over this WebSocket from now on, what waits first."""
+        """Send everything over this WebSocket from now on, what waits first.
+
+        Not while `sending`: what does not arrive would come too late. A session that is closing says the rest
+        over it, and closes it.
+        """
         waiting = self.take()
         self.transport = transport
+        goodbye = () if self.state == OPEN else tuple(self.goodbye())
         for packet in waiting:
-            self.push(packet)
+            if packet not in goodbye:
+                self.push(packet)
         if self._paused:
             transport.pause()
         self._set_writable()
         if self.carrier is not None:
             self.carrier.wake()
+        if self.state != OPEN:
+            transport.close(self._close_code)
 
     # -- requests that carry packets
 
@@ -325,6 +358,24 @@ class Session:
         """It is over; with ``cut`` because its client has hung up."""
         self.carrier = None
         self._cut = cut
+        self.free()
+
+    @property
+    def sending(self) -> bool:
+        """Whether packets are on their way of which nobody knows yet if they arrive."""
+        return self.carrier is not None and self.carrier.deadline != inf
+
+    def when_free(self, function: Callable[[], object]) -> None:
+        """Call this in the hub when one of the session's requests has ended."""
+        if self._when_free is None:
+            self._when_free = []
+        self._when_free.append(function)
+
+    def free(self) -> None:
+        """A request has ended."""
+        functions, self._when_free = self._when_free, None
+        for function in functions or ():
+            self.hub.loop.run_callback(function)
 
     def delivered(self) -> None:
         """What was taken last has been sent."""
@@ -337,22 +388,25 @@ class Session:
         """Look whether the client has stayed away for too long. Called by the sweep."""
         if self.transport is not None:
             return
-        if self.state == CLOSING:
-            if self._closing_since is None:
-                self._closing_since = now
-            elif now - self._closing_since > self._limits.close_timeout and self.carrier is None:
-                self._end(clean=False)
-        elif self.carrier is not None:
-            self._away_since = None
+        if self.carrier is not None:
+            if now > self.carrier.deadline and not self.carrier.cut():
+                self.abort()
         elif self._away_since is None:
             self._away_since = now
-        elif now - self._away_since > (self._limits.cut_timeout if self._cut else self._limits.away_timeout):
+        elif now - self._away_since > self._patience():
             self.abort()
+
+    def _patience(self) -> float:
+        limits = self._limits
+        if self.state != OPEN:
+            return limits.close_timeout
+        return limits.cut_timeout if self._cut else limits.away_timeout
 
     def _begin_close(self, *, clean: bool) -> None:
         for packet in self.goodbye():
             self.push(packet)
         self.state = CLOSING
+        self._away_since = None
         self._set_writable()
         self.resume()
         if self.carrier is not None:
@@ -404,12 +458,16 @@ class Sessions:
         return self._by_id.get(id)
 
     def add(self, session: Session) -> None:
-        """Let requests find a session."""
+        """Let requests find a session. One that waits to say goodbye under the same id has waited enough."""
+        old = self._by_id.get(session.id)
+        if old is not None:
+            old.abort()
         self._by_id[session.id] = session
 
     def discard(self, session: Session) -> None:
         """It is over."""
-        self._by_id.pop(session.id, None)
+        if self._by_id.get(session.id) is session:
+            del self._by_id[session.id]
 
     def __iter__(self) -> Iterator[Any]:
         return iter(list(self._by_id.values()))

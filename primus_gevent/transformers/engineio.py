@@ -7,6 +7,7 @@ client probes a WebSocket beside it, and moves over when that has answered.
 
 from __future__ import annotations
 
+import errno
 import gzip
 import logging
 import time
@@ -14,25 +15,26 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import Any, Literal
-from urllib.parse import unquote_plus
+from urllib.parse import quote, unquote_plus
 
+import gevent
 import simplejson
 from gevent import get_hub
+from gevent.event import Event
 
 from .. import hosts
 from ..errors import OptionError, RemoteProtocolError
-from ..middleware import Response, accepts_gzip
+from ..middleware import Response, accepts_gzip, inherited
 from ..middleware.exchange import Exchange
 from ..protocols import engineio
 from ..request import RequestRecord
-from ..session import OPEN, Packet, Raw, Session, SessionLimits, Sessions
+from ..session import GONE, OPEN, Packet, Raw, Session, SessionLimits, Sessions
 from ..transports.base import Receiver
-from ..transports.polling import Body, Poll, read_body
+from ..transports.polling import LATE, LEFT, WOKEN, Body, Poll, read_body
 from ..transports.websocket import WebSocketTransport
 from .upgrade import Upgrades
 
 __all__ = ["EngineIO", "Polling"]
-
 logger = logging.getLogger("primus_gevent")
 
 # What a client may be told (Engine.IO, "Handshake errors").
@@ -50,6 +52,12 @@ CUT_SECONDS = (
 )
 ANSWER_BYTES = 1 << 20  # packets that one poll carries; more wait for the next one
 GZIP_BYTES = 1024
+REVISIONS = {"2": 2, "3": 3, "4": 4}
+FRAMINGS = {
+    (kind, base64): f"engine.io {kind}{' base64' if base64 else ''}"
+    for kind in ("3a", "3b", "3c", 2, 4)
+    for base64 in (False, True)
+}
 FRAMING_BYTES = 65536  # what one request may have beside a message of the greatest length
 
 JAVASCRIPT = "text/javascript; charset=UTF-8"
@@ -139,7 +147,7 @@ class EngineSession(Session):
         "_heard_at",
         "_pinged_at",
         "jsonp",
-        "posting",
+        "post",
         "probe",
     )
 
@@ -156,10 +164,10 @@ class EngineSession(Session):
         self._engine = engine
         self._codec = codec
         self.jsonp = jsonp  # its parameter `j`; None without JSONP
-        self.posting = False  # a request that brings packets is being read
+        self.post: Poll | None = None  # the one that brings packets right now
         self.probe: Probe | None = None
         self._heard = True  # since the last `tick`
-        self._heard_at = self._pinged_at = time.monotonic()
+        self._heard_at = self._pinged_at = time.monotonic()  # of revision 4: when it could last be heard
         self._awaits_pong = False
 
     # -- packets
@@ -178,7 +186,7 @@ class EngineSession(Session):
         if self.transport is None or self.transport.framing is None:
             return None
         codec = self._codec
-        return f"engine.io {codec.dialect or codec.revision} {codec.base64_frames}"
+        return FRAMINGS[codec.dialect or codec.revision, codec.base64_frames]
 
     def body(self) -> tuple[list[Packet], bytes, str]:
         """What goes out with the next answer: the packets, their body and its content type."""
@@ -219,17 +227,19 @@ class EngineSession(Session):
 
     def take_in(self, packets: Sequence[engineio.Packet], error: RemoteProtocolError | None = None) -> None:
         """Act on the packets of one request, and on what was wrong behind them."""
+        self._heard = self._active = True
         messages: list[Raw] = []
         for kind, data in packets:
             if kind == engineio.MESSAGE:
                 messages.append(data)
-            else:
-                error = self._control(kind, messages) or error
-        self._heard = self._active = True
+                continue
+            fault = self._control(kind, messages)
+            if fault is not None:
+                error = fault
+                break
         self._deliver(messages)
         if error is not None:
-            logger.info("%r: %s", self, error)
-            self.lose()
+            self._break_off(error)
 
     def receive(self, frames: Sequence[Raw], /) -> None:
         """Take the frames of one read of the WebSocket."""
@@ -251,38 +261,46 @@ class EngineSession(Session):
                 error = self._control(kind, messages)
             if error is not None:
                 self._deliver(messages)
-                logger.info("%r: %s", self, error)
-                self.lose()
+                self._break_off(error)
                 return
         self._deliver(messages)
 
     def _deliver(self, messages: list[Raw]) -> None:
         limit = self._engine.max_length
-        if any(len(message) > limit for message in messages):
-            logger.info("%r: a message is longer than %s", self, limit)
-            self.lose()
-        elif messages:
-            self.deliver(messages)
+        for count, message in enumerate(messages):
+            if len(message) > limit:
+                self.deliver(messages[:count])
+                error = RemoteProtocolError(f"a message is longer than {limit}", close_code=1009)
+                self._break_off(error)
+                return
+        self.deliver(messages)
+
+    def _break_off(self, error: RemoteProtocolError) -> None:
+        if self.state == OPEN:
+            logger.info("%r: %s", self, error)
+            self.lose(error.close_code, error.reason)
 
     def _control(self, kind: str, messages: list[Raw]) -> RemoteProtocolError | None:
         """Act on a packet that is no message; gives back the error if it is none of a client's."""
-        revision = self._codec.revision
-        if kind == engineio.PING and revision < 4:
-            self.push(engineio.PONG)
-        elif kind == engineio.PONG:
+        if self.state != OPEN:
+            return None
+        if kind == engineio.PONG:
             self._awaits_pong = False  # older servers overlook a stray one
-        elif kind == engineio.CLOSE and self.transport is None:
+        elif kind == engineio.CLOSE:
             self._deliver(messages)
             messages.clear()
-            self.left()
+            self.finish()
         elif kind == engineio.PING:
-            return RemoteProtocolError("a ping of the client's in revision 4")
+            if self._codec.revision >= 4:
+                return RemoteProtocolError("a ping of the client's in revision 4")
+            self._pong()
         return None
 
-    def left(self) -> None:
-        """The client has said goodbye."""
-        if self.state == OPEN:
-            self.finish()
+    def _pong(self) -> None:
+        """Answer a ping. To one who asks and does not take the answers, those that wait will do."""
+        waiting = self.waiting
+        if not (self.full or (waiting and waiting[-1] == engineio.PONG)):
+            self.push(engineio.PONG)
 
     # -- times
 
@@ -295,21 +313,31 @@ class EngineSession(Session):
             self.probe.tick(now)
         options = self._engine.options
         if self._codec.revision < 4:
-            if self._heard:
+            if self._heard or self._deaf():
                 self._heard, self._heard_at = False, now
             elif now - self._heard_at > options.ping_interval + options.ping_timeout:
                 self._time_out()
-        elif self._awaits_pong:
-            if now - self._pinged_at > options.ping_timeout:
+            return
+        # Also while nothing is taken from the client: it waits for the pings.
+        deaf = self._deaf()
+        if deaf:
+            self._heard_at = now
+        if self._awaits_pong and not deaf:
+            if now - max(self._pinged_at, self._heard_at) > options.ping_timeout:
                 self._time_out()
         elif now - self._pinged_at >= options.ping_interval:
             self._pinged_at = now
             self._awaits_pong = True
-            self.push(engineio.PING)
+            if not self.full:
+                self.push(engineio.PING)
+
+    def _deaf(self) -> bool:
+        """Whether it is we who do not listen."""
+        return self.paused and not self.peer_left()
 
     def _time_out(self) -> None:
         logger.info("%r: ping timeout", self)
-        self.lose()
+        self.lose(1000, "ping timeout")
 
     def _end(self, *, clean: bool) -> None:
         probe, self.probe = self.probe, None
@@ -321,14 +349,14 @@ class EngineSession(Session):
 class Probe:
     """A WebSocket that a client tries, beside the session that it may take over. A receiver of its frames."""
 
-    __slots__ = ("_began_at", "_deadline", "_noops", "_seconds", "_session", "_transport")
+    __slots__ = ("_deadline", "_ended", "_noops", "_session", "_transport")
 
     def __init__(self, session: EngineSession, transport: WebSocketTransport, seconds: float) -> None:
         self._session = session
         self._transport = transport
-        self._seconds = seconds
         self._deadline = time.monotonic() + seconds
         self._noops: Any = None
+        self._ended = False
 
     def receive(self, frames: Sequence[Raw], /) -> None:
         """Expect ``2probe``, and then ``5``."""
@@ -349,19 +377,27 @@ class Probe:
             self._noops.start(self._send_noop)
 
     def _send_noop(self) -> None:
-        """The client may not move over while its poll waits."""
-        session = self._session
-        if session.carrier is not None and not session.ready:
-            session.push(engineio.NOOP)
+        """The client may not move over while its poll waits. One that is woken for nothing answers a noop."""
+        if self._session.carrier is not None:
+            self._session.carrier.wake()
 
     def _take_over(self, rest: Sequence[Raw]) -> None:
-        session = self._session
-        self._stop()
-        if session.state != OPEN:
-            self._transport.close()
+        """Give the WebSocket to the session, and these frames too."""
+        session, transport = self._session, self._transport
+        if self._ended:
             return
-        self._transport.hand_over(session)
-        session.adopt(self._transport)
+        if session.sending:
+            # What this poll carries comes first, and again if it does not arrive.
+            transport.pause()
+            session.when_free(partial(self._take_over, rest))
+            return
+        self._stop()
+        if session.state == GONE:
+            transport.close()
+            return
+        transport.hand_over(session)
+        transport.resume()
+        session.adopt(transport)
         if rest:
             session.receive(rest)
 
@@ -372,11 +408,13 @@ class Probe:
 
     def drop(self) -> None:
         """Close the WebSocket; the session is not touched."""
+        self._ended = True
         self._stop()
         self._transport.close()
 
     def closed(self, clean: bool, /) -> None:
         """The client has given up."""
+        self._ended = True
         self._stop()
 
     def gone(self) -> None:
@@ -403,6 +441,7 @@ class EngineIO:
         # A message of the greatest length in base64, and some framing.
         self.max_body = options.max_http_buffer_size or given.max_length * 4 // 3 + FRAMING_BYTES
         self._body_seconds = given.handshake_timeout
+        self._write_seconds = given.write_timeout
         self._compression = bool(given.compression)
         patience = given.session_timeout
         self.limits = SessionLimits(
@@ -419,8 +458,8 @@ class EngineIO:
             self.limits.cut_timeout,
         )
         primus.watch(self.sessions, min(times))
-        self._upgrades = Upgrades(primus, max_length=self.max_body)
-        self.refuse = self._upgrades.refuse
+        self._upgrader = Upgrades(primus, max_length=self.max_body)
+        self.refuse = self._upgrader.refuse
 
     def __call__(self, exchange: Exchange, start_response: Any) -> Iterable[bytes]:
         """Answer a request that the layers have let pass."""
@@ -437,7 +476,7 @@ class EngineIO:
         if exchange.upgrade:
             if transport != "websocket":
                 return self._error(exchange, start_response, 3)
-            return self._upgrades.accept(exchange, start_response, partial(self._probe, session, query))
+            return self._upgrader.accept(exchange, start_response, partial(self._probe, session, query))
         if transport != "polling" or session.transport is not None:
             return self._error(exchange, start_response, 3)
         method = exchange.environ["REQUEST_METHOD"]
@@ -458,19 +497,19 @@ class EngineIO:
         environ = exchange.environ
         if environ["REQUEST_METHOD"] != "GET":
             return self._error(exchange, start_response, 2)
-        if transport == "websocket":
-            if not exchange.upgrade:
-                return self._error(exchange, start_response, 3)
-            return self._upgrades.accept(exchange, start_response, partial(self._begin, query))
-        if exchange.upgrade:
+        if exchange.upgrade != (transport == "websocket"):
             return self._error(exchange, start_response, 3)
+        if query.get("EIO", "3") not in REVISIONS:
+            return self._error(exchange, start_response, 5)
+        if transport == "websocket":
+            return self._upgrader.accept(exchange, start_response, partial(self._begin, query))
         busy = self._primus.refuses()
         if busy:
             return exchange.respond(start_response, Response(503, busy, headers=[("Retry-After", "1")]))
         record = RequestRecord(environ, exchange.seen_request)
         session, spark = self._new(query, record, jsonp=query.get("j"))
         self._primus.connect(spark)
-        body, content_type = session.payload([session.opening(self._upgrades_of(session))])
+        body, content_type = session.payload([session.opening(self._upgrades())])
         return self._answer(session, exchange, start_response, body, content_type)
 
     def _begin(
@@ -485,7 +524,7 @@ class EngineIO:
     def _new(
         self, query: Mapping[str, str], record: RequestRecord, *, jsonp: str | None = None
     ) -> tuple[EngineSession, Any]:
-        revision = {"4": 4, "2": 2}.get(query.get("EIO", ""), 3)  # whoever says nothing is old
+        revision = REVISIONS[query.get("EIO", "3")]  # whoever says nothing is old
         codec = engineio.codec(
             revision, base64=bool(query.get("b64")) or jsonp is not None, dialect=self.options.dialect
         )
@@ -495,7 +534,7 @@ class EngineIO:
         session.start(spark)
         return session, spark
 
-    def _upgrades_of(self, session: EngineSession) -> list[str]:
+    def _upgrades(self) -> list[str]:
         allowed = self.options.allow_upgrades and "websocket" in self.options.transports
         return ["websocket"] if allowed else []
 
@@ -513,7 +552,7 @@ class EngineIO:
             session.state == OPEN
             and session.transport is None
             and session.probe is None
-            and bool(self._upgrades_of(session))
+            and bool(self._upgrades())
         )
         if wanted:
             session.probe = probe
@@ -525,66 +564,113 @@ class EngineIO:
     # -- requests of a session
 
     def _get(self, session: EngineSession, exchange: Exchange, start_response: Any) -> Iterable[bytes]:
-        if session.carrier is not None:
+        if not self._is_free(session, "carrier"):
             session.lose()  # two polls at once: nobody knows what reaches which
             return self._error(exchange, start_response, 3)
-        hub = get_hub()
-        poll = Poll(hub, hosts.connection(exchange.environ, start_response))
+        if session.state == GONE:
+            return self._error(exchange, start_response, 1)
+        poll = Poll(session.hub, hosts.connection(exchange.environ, start_response))
         session.hold(poll)
-        if not session.ready:
-            try:
-                stayed = poll.wait()
-            except BaseException:
-                session.release()  # the server stops
-                raise
-            if not stayed:
-                session.release(cut=True)
-                start_response(CLIENT_CLOSED_REQUEST, [])
-                raise BrokenPipeError("the client has hung up while it was waiting")
-        packets, body, content_type = session.body()
-        if not packets:
-            body, content_type = session.payload([engineio.NOOP])
+        packets: Sequence[Packet] = ()
 
         def sent() -> None:
             session.release()
             session.delivered()
 
         def lost() -> None:
-            session.release(cut=True)
             session.put_back(packets)
+            session.release(cut=True)
 
-        return self._answer(
-            session,
-            exchange,
-            start_response,
-            body,
-            content_type,
-            lambda data: Body(data, sent=sent, lost=lost),
-        )
+        try:
+            if (not session.ready and poll.wait() is LEFT) or poll.left():
+                raise hung_up(start_response)
+            packets, body, content_type = session.body()
+            if not packets:
+                body, content_type = session.payload([engineio.NOOP])
+            poll.answer_with(len(body), self._write_seconds)
+            return self._answer(
+                session,
+                exchange,
+                start_response,
+                body,
+                content_type,
+                lambda data: Body(data, sent=sent, lost=lost),
+            )
+        except BaseException:
+            lost()
+            raise
+
+    def _is_free(self, session: EngineSession, place: Literal["carrier", "post"]) -> bool:
+        """Whether no earlier request of this kind is under way.
+
+        A client that was cut off may be back before its end was seen here: that one is waited for.
+        """
+        earlier = getattr(session, place)
+        if earlier is None:
+            return True
+        if not earlier.left():
+            return False
+        earlier.cut()
+        deadline = time.monotonic() + CUT_SECONDS
+        while getattr(session, place) is earlier:
+            event = Event()
+            session.when_free(event.set)
+            if not event.wait(max(0, deadline - time.monotonic())):
+                return False
+        return getattr(session, place) is None
 
     def _post(self, session: EngineSession, exchange: Exchange, start_response: Any) -> Iterable[bytes]:
         environ = exchange.environ
-        if session.posting:
+        if not self._is_free(session, "post"):
             session.lose()  # two at once: nobody knows which one is first
             return self._error(exchange, start_response, 3)
-        session.posting = True
+        session.post = post = Poll(session.hub, hosts.connection(environ, start_response))
         try:
-            if not session.wait_resumed(self._body_seconds):
-                return exchange.respond(start_response, Response(503, headers=[("Retry-After", "1")]))
-            try:
-                body = read_body(environ, self.max_body, self._body_seconds)
-            except RemoteProtocolError as error:
-                return exchange.respond(start_response, Response(error.status, error.reason))
+            if session.paused:
+                self._wait_resumed(session, post, start_response)
+            body = read_body(environ, self.max_body, self._body_seconds)
+        except RemoteProtocolError as error:
+            if post.left():
+                raise hung_up(start_response) from None
+            return self._refuse_body(exchange, start_response, error)
         finally:
-            session.posting = False
+            session.post = None
+            session.free()
         fault: RemoteProtocolError | None = None
         try:
             packets = session.unpack(body, environ.get("CONTENT_TYPE", ""))
         except engineio.PayloadError as error:
             packets, fault = error.packets, error
-        # The spark is reached in the hub only; the answer does not wait for what it does with them.
+        # The spark is reached in the hub only. The answer waits for that: a server to which the next request
+        # has come already reads it without a look at the hub, and the session could not push back.
         session.hub.loop.run_callback(session.take_in, packets, fault)
+        gevent.sleep(0)
         return self._answer(session, exchange, start_response, b"ok", "text/html")
+
+    def _wait_resumed(self, session: EngineSession, post: Poll, start_response: Any) -> None:
+        """Wait until the spark wants messages again; meanwhile the body stays where it is."""
+        deadline = time.monotonic() + self.limits.away_timeout
+        session.when_resumed(post)
+        try:
+            outcome = WOKEN
+            while session.paused and outcome is WOKEN:
+                outcome = post.wait(max(0, deadline - time.monotonic()))
+        finally:
+            session.when_resumed(None)
+        if outcome is LEFT:
+            raise hung_up(start_response)
+        if outcome is LATE:
+            raise RemoteProtocolError("Nobody reads the messages that came before", status=503)
+
+    def _refuse_body(
+        self, exchange: Exchange, start_response: Any, error: RemoteProtocolError
+    ) -> Iterable[bytes]:
+        """Answer a request whose body was not read; the session goes on."""
+        hosts.close_after(start_response)
+        headers = [("Connection", "close")]
+        if error.status == 503:
+            headers.append(("Retry-After", "1"))
+        return exchange.respond(start_response, Response(error.status, error.reason, headers=headers))
 
     # -- answers
 
@@ -597,7 +683,7 @@ class EngineIO:
         content_type: str,
         wrap: Callable[[bytes], Iterable[bytes]] | None = None,
     ) -> Iterable[bytes]:
-        headers = [("Content-Type", content_type), *exchange.headers]
+        headers = inherited([("Content-Type", content_type)], exchange.headers)
         if content_type is JAVASCRIPT:
             headers.append(("X-Content-Type-Options", "nosniff"))
         if self._compression and len(body) >= GZIP_BYTES:
@@ -607,10 +693,10 @@ class EngineIO:
                 headers.append(("Content-Encoding", "gzip"))
         headers.append(("Content-Length", str(len(body))))
         if self.options.cookie:
-            headers.append(
-                ("Set-Cookie", f"{self.options.cookie}={session.id}; Path=/; HttpOnly; SameSite=Lax")
-            )
+            value = quote(session.id, safe="")
+            headers.append(("Set-Cookie", f"{self.options.cookie}={value}; Path=/; HttpOnly; SameSite=Lax"))
         if self._primus.draining:
+            hosts.close_after(start_response)
             headers.append(("Connection", "close"))
         start_response("200 OK", headers)
         return wrap(body) if wrap is not None else [body]
@@ -618,7 +704,9 @@ class EngineIO:
     def _error(self, exchange: Exchange, start_response: Any, code: int) -> Iterable[bytes]:
         status = 403 if code == 4 else 400
         if exchange.upgrade:
-            answer = Response(status, ERRORS[code], "text/html")
+            # a server that has upgraded already can only say it in a Close frame
+            content_type = "text/plain" if "wsgi.websocket" in exchange.environ else "text/html"
+            answer = Response(status, ERRORS[code], content_type)
             return self.refuse_with(exchange, start_response, answer)
         body = simplejson.dumps({"code": code, "message": ERRORS[code]}, separators=(",", ":"))
         return exchange.respond(start_response, Response(status, body, "application/json"))
@@ -626,7 +714,7 @@ class EngineIO:
     def refuse_with(self, exchange: Exchange, start_response: Any, answer: Response) -> Iterable[bytes]:
         """Answer an upgrade request with something else than a connection."""
         exchange.answer = answer
-        return self._upgrades.refuse(exchange, start_response)
+        return self._upgrader.refuse(exchange, start_response)
 
 
 class Polling(EngineIO):
@@ -637,6 +725,12 @@ class Polling(EngineIO):
     def __init__(self, primus: Any) -> None:
         super().__init__(primus)
         self.options = EngineOptions.parse({**primus.options.transport, "transports": ("polling",)})
+
+
+def hung_up(start_response: Any) -> OSError:
+    """What to raise in the request of a client that has left: no server complains about it."""
+    start_response(CLIENT_CLOSED_REQUEST, [])
+    return BrokenPipeError(errno.EPIPE, "the client has hung up")
 
 
 def _query(text: str) -> dict[str, str]:

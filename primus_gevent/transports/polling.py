@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 import socket as stdlib_socket
+import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import Any
+from math import inf
+from typing import Any, Final
 
 import gevent
 from greenlet import getcurrent
 
 from ..errors import RemoteProtocolError
 
-__all__ = ["Body", "Poll", "has_left", "read_body"]
+__all__ = ["LATE", "LEFT", "MIN_BYTES_PER_SECOND", "WOKEN", "Body", "Poll", "has_left", "read_body"]
 
 READABLE = 1  # libev's event bit
 READ_BYTES = 65536
 TCP_INFO = getattr(stdlib_socket, "TCP_INFO", None)
 TCP_ESTABLISHED = 1
 
-_WOKEN = object()
-_LEFT = object()
+# What a body, either way, takes at most beside the time that its first byte may take.
+MIN_BYTES_PER_SECOND: Final = 16384
+
+# How a wait ends.
+WOKEN: Final = "woken"
+LEFT: Final = "left"  # the client has hung up
+LATE: Final = "late"
 
 
 class Poll:
@@ -29,9 +36,12 @@ class Poll:
     Args:
         hub: of this thread.
         sock: the connection of the request, to notice that its client hangs up; None where it is hidden.
+
+    Attributes:
+        deadline: until when its answer may be on its way (s, monotonic); infinite before that.
     """
 
-    __slots__ = ("_greenlet", "_hub", "_sock", "_waking", "_watcher")
+    __slots__ = ("_greenlet", "_hub", "_sock", "_waking", "_watcher", "deadline")
 
     def __init__(self, hub: Any, sock: Any) -> None:
         self._hub = hub
@@ -39,16 +49,21 @@ class Poll:
         self._greenlet: Any = None
         self._waking = False
         self._watcher: Any = None
+        self.deadline = inf
 
-    def wait(self) -> bool:
-        """Park until `wake`; False when the client has hung up instead."""
+    def wait(self, timeout: float | None = None) -> str:
+        """Park until `wake`, until the client hangs up, or for so many seconds; tells which."""
         hub = self._hub
+        timer = None
         if self._sock is not None:
             self._watcher = hub.loop.io(self._sock.fileno(), READABLE)
             self._watcher.start(self._on_readable)
+        if timeout is not None:
+            timer = hub.loop.timer(timeout)
+            timer.start(self._switch, LATE)
         self._greenlet = getcurrent()
         try:
-            outcome = hub.switch()
+            outcome: str = hub.switch()
             while self._greenlet is not None:
                 # Whoever of ours switches back has cleared it: this was something that was left behind.
                 outcome = hub.switch()
@@ -58,28 +73,56 @@ class Poll:
                 self._watcher.stop()
                 self._watcher.close()
                 self._watcher = None
-        return outcome is not _LEFT
+            if timer is not None:
+                timer.close()
+        return outcome
 
     def wake(self) -> None:
         """Let `wait` return at the end of this loop iteration: what is written until then goes with it."""
-        if not self._waking:
+        if self._greenlet is not None and not self._waking:
             self._waking = True
-            self._hub.loop.run_callback(self._switch, _WOKEN)
+            self._hub.loop.run_callback(self._wake)
+
+    def _wake(self) -> None:
+        self._waking = False
+        self._switch(WOKEN)
+
+    def left(self) -> bool:
+        """Whether the client has hung up, though `wait` may not have seen it yet."""
+        return has_left(self._sock)
+
+    def answer_with(self, size: int, seconds: float) -> None:
+        """The answer is ready, with so many bytes; its first ones may take so many seconds."""
+        self.deadline = time.monotonic() + seconds + size / MIN_BYTES_PER_SECOND
+
+    def cut(self) -> bool:
+        """Make `wait` return as if the client had left, or the sending fail; False if that cannot be done."""
+        if self._greenlet is not None:
+            self._hub.loop.run_callback(self._switch, LEFT)
+        elif self._sock is None:
+            return False
+        else:
+            # The socket below gevent's: that one would drop its TLS session under the greenlet that sends.
+            with suppress(OSError):
+                getattr(self._sock, "_sock", self._sock).shutdown(stdlib_socket.SHUT_RDWR)
+        return True
 
     def _on_readable(self) -> None:
         if has_left(self._sock):
-            self._switch(_LEFT)
+            self._switch(LEFT)
         elif self._watcher is not None:
             self._watcher.stop()  # the next request, sent early: it would keep us busy
 
-    def _switch(self, outcome: object) -> None:
+    def _switch(self, outcome: str) -> None:
         greenlet, self._greenlet = self._greenlet, None
         if greenlet is not None:
             greenlet.switch(outcome)
 
 
 def has_left(sock: Any) -> bool:
-    """Whether the peer of a readable connection has hung up. A half-closed one counts, as in Node."""
+    """Whether the peer of a connection has hung up. A half-closed one counts, as in Node; None does not."""
+    if sock is None:
+        return False
     sock = getattr(sock, "_sock", sock)  # gevent's wrapper would wait
     if TCP_INFO is not None:
         with suppress(OSError):  # not TCP, or gone
@@ -98,7 +141,7 @@ def read_body(environ: dict[str, Any], limit: int, seconds: float) -> bytes:
 
     Args:
         limit: bytes that it may have.
-        seconds: that it may take.
+        seconds: that it may take, beside those that its length takes at `MIN_BYTES_PER_SECOND`.
 
     Raises:
         RemoteProtocolError: it is longer (413), late (408) or cut off (400).
@@ -114,7 +157,7 @@ def read_body(environ: dict[str, Any], limit: int, seconds: float) -> bytes:
     else:
         return b""
     stream = environ["wsgi.input"]
-    timeout = gevent.Timeout(seconds)
+    timeout = gevent.Timeout(seconds + wanted / MIN_BYTES_PER_SECOND)
     try:
         with timeout:
             data = _read(stream, wanted)

@@ -56,6 +56,16 @@ def echo(spark: Any) -> None:
 
 
 @service
+def binary(spark: Any) -> None:
+    """Sends bytes back as bytes, which the JSON parser would turn into JSON."""
+    for message in spark:
+        if isinstance(message, bytes):
+            spark.socket.send(message)
+        else:
+            spark.write(message)
+
+
+@service
 def listen(spark: Any) -> None:
     spark.on("data", spark.write)
 
@@ -75,6 +85,7 @@ def info(spark: Any) -> None:
             "ip": spark.address.ip,
             "port": spark.address.port,
             "path": spark.request.path,
+            "socket": spark.socket.name,
         }
     )
 
@@ -99,6 +110,12 @@ def end_after_message(spark: Any) -> None:
     spark.read(timeout=10)
     spark.write("last")
     spark.end()
+
+
+@service
+def end_when_told(spark: Any) -> None:
+    """A last message and the end, or the end without a goodbye."""
+    spark.end("bye", reconnect=spark.read(timeout=10) == "reconnect")
 
 
 @service
@@ -135,6 +152,13 @@ def count(spark: Any) -> None:
     for number in spark:
         for index in range(number):
             spark.write(index)
+
+
+@service
+def big(spark: Any) -> None:
+    """For each number, a message of so many characters."""
+    for number in spark:
+        spark.write("x" * number)
 
 
 @service
@@ -208,6 +232,7 @@ def state() -> Response:
         pid=os.getpid(),
         sparks=len(primus),
         connected=primus.connected,
+        sessions=len(getattr(primus.transformer, "sessions", ())),
         objects=sum(isinstance(thing, primus.Spark) for thing in gc.get_objects()),
         greenlets=greenlets,
         rss=int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize(),

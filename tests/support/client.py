@@ -201,10 +201,11 @@ class Client:
         *,
         method: str = "GET",
         version: str = "1.1",
+        body: bytes = b"",
     ) -> None:
         lines = [f"{method} {path} HTTP/{version}"]
         lines += [f"{name}: {value}" for name, value in {"Host": "localhost", **(headers or {})}.items()]
-        self.send(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+        self.send(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1") + body)
 
     def recv_response(self, *, head_only: bool = False, timeout: float = SECONDS) -> Response:
         deadline = time.monotonic() + timeout

@@ -578,6 +578,9 @@ def test_https(tmp_path: Path) -> None:
         assert "iknowhttpsisbetter" not in example.log()
 
 
+UNKNOWN = '{"code":1,"message":"Session ID unknown"}'
+
+
 def test_engineio() -> None:
     with script("engineio.py") as example:
         opening = example.get("/primus?EIO=4&transport=polling")
@@ -590,6 +593,8 @@ def test_engineio() -> None:
             packets += example.get(session).split("\x1e")
         assert packets == ['4{"said":"hello","over":"polling"}', '4{"said":[1,null],"over":"polling"}']
         assert example.ask(session, body=b"1") == (200, ANY, "ok")  # goodbye
+        # So says any other process, too: behind a balancer the sessions have to be sticky.
+        wait_until(lambda: example.ask(session) == (400, ANY, UNKNOWN), SECONDS, example.log)
 
 
 @pytest.mark.parametrize(("options", "last"), [("{}", "websocket"), ("{ websockets: false }", "polling")])

@@ -74,7 +74,7 @@ struct Session {
 };
 
 static Session *sessions;
-static int poller, begun, ready, lost;
+static int poller, begun, ready, under_way, lost; /* under_way: sessions whose cycle is not complete */
 static struct sockaddr_in server;
 static bool loading, measuring;
 static uint64_t cycles, requests;
@@ -209,8 +209,11 @@ static void post_next(Session *s, double t) {
   Link *link = opt.apart ? &s->post : &s->poll;
   if (link->state != IDLE) return;
   if (s->sent && s->echoed) {
-    cycles++;
-    if (measuring) record_latency(t - s->sent_at);
+    if (measuring) {
+      cycles++;
+      record_latency(t - s->sent_at);
+    }
+    under_way--;
     s->sent = s->echoed = false;
   }
   bool sends = opt.mode == ECHO && loading && !s->sent;
@@ -220,6 +223,7 @@ static void post_next(Session *s, double t) {
     s->pinged_at = t;
   }
   if (sends) {
+    under_way++;
     s->sent = true;
     s->sent_at = t;
   }
@@ -249,7 +253,7 @@ static void on_opened(Session *s, const char *body, const char *end) {
 static void on_answer(Link *link, const char *body, const char *end) {
   Session *s = link->session;
   int state = link->state;
-  requests++;
+  if (measuring) requests++;
   link->state = IDLE;
   if (state == OPENING) {
     on_opened(s, body, end);
@@ -326,8 +330,12 @@ static void on_readable(Link *link) {
 
 /* ---- the loop --------------------------------------------------------------------------------------- */
 
-/* Runs for at most `seconds`; ends early when all sessions are open (before the load), or when stdin closes. */
-static void run(double seconds) {
+static bool all_ready(void) { return ready == opt.sessions; }
+
+static bool none_under_way(void) { return !under_way; }
+
+/* Runs for at most `seconds`; ends early when `done` says so, or when stdin closes. */
+static void run(double seconds, bool (*done)(void)) {
   struct epoll_event events[EVENTS];
   double end = now() + seconds;
   for (double t = now(); t < end; t = now()) {
@@ -340,18 +348,18 @@ static void run(double seconds) {
       else if (read(STDIN_FILENO, ignored, sizeof ignored) <= 0)
         return;
     }
-    if (!loading && ready == opt.sessions) return;
+    if (done && done()) return;
   }
 }
 
 static void open_all(void) {
   while (begun < opt.sessions && begun < opt.handshakes) open_next();
-  run(STALL_SECONDS);
-  if (ready < opt.sessions) die("%d of %d sessions are open after %.0f s", ready, opt.sessions, STALL_SECONDS);
-  loading = true;
+  run(STALL_SECONDS, all_ready);
+  if (!all_ready()) die("%d of %d sessions are open after %.0f s", ready, opt.sessions, STALL_SECONDS);
 }
 
 static void measure(double *elapsed, double *cpu, double *server_cpu) {
+  loading = true;
   for (Session *s = sessions; s < sessions + opt.sessions; s++) {
     if (opt.apart) {
       open_link(&s->post, s);
@@ -359,22 +367,24 @@ static void measure(double *elapsed, double *cpu, double *server_cpu) {
     }
     post_next(s, now());
   }
-  run(opt.warmup);
-  cycles = requests = 0;
+  run(opt.warmup, NULL);
   measuring = true;
   double start = now(), cpu_start = cpu_seconds(), server_start = server_cpu_seconds(opt.pid);
-  run(opt.seconds);
+  run(opt.seconds, NULL);
   *elapsed = now() - start;
   *cpu = (cpu_seconds() - cpu_start) / *elapsed;
   *server_cpu = (server_cpu_seconds(opt.pid) - server_start) / *elapsed;
   if (!cycles) die("no echo came back in %.1f s", *elapsed);
+  loading = measuring = false;
+  run(STALL_SECONDS, none_under_way);
+  if (under_way) die("%d messages were not echoed in %.0f s", under_way, STALL_SECONDS);
 }
 
 /* Waits for the end of stdin, then ends every session: one whose goodbye is refused was lost before. */
 static void hold(void) {
   struct epoll_event e = {.events = EPOLLIN, .data.ptr = NULL};
   if (epoll_ctl(poller, EPOLL_CTL_ADD, STDIN_FILENO, &e) && errno != EPERM) die("stdin: %s", strerror(errno));
-  run(opt.hold);
+  run(opt.hold, NULL);
   char goodbye[16];
   append_packet(goodbye, 0, sizeof goodbye, '1', "", 0);
   struct timeval limit = {.tv_sec = (time_t)ANSWER_SECONDS};

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-__all__ = ["is_allowed"]
+__all__ = ["is_allowed", "is_script_allowed"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
@@ -25,6 +25,24 @@ def is_allowed(environ: Mapping[str, Any], origins: Any) -> bool:
     if origin == "self":
         return False  # in the list that is our word for something else, and no origin
     return origin in origins or ("self" in origins and _is_same_host(origin, environ))
+
+
+def is_script_allowed(environ: Mapping[str, Any], origins: Any) -> bool:
+    """The same for a request of a script tag (JSONP), which has no ``Origin``: its ``Referer`` has to tell.
+
+    Where origins are limited, one that tells nothing is refused: any page can hold its referrer back.
+    """
+    if origins == "*" or "HTTP_ORIGIN" in environ:
+        return is_allowed(environ, origins)
+    if environ.get("HTTP_SEC_FETCH_SITE") == "same-origin":
+        return True
+    try:
+        page = urlsplit(environ.get("HTTP_REFERER", ""))
+    except ValueError:
+        return False
+    return bool(page.scheme and page.netloc) and is_allowed(
+        {**environ, "HTTP_ORIGIN": f"{page.scheme}://{page.netloc}"}, origins
+    )
 
 
 def _is_same_host(origin: str, environ: Mapping[str, Any]) -> bool:

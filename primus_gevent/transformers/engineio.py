@@ -26,6 +26,7 @@ from .. import hosts
 from ..errors import OptionError, RemoteProtocolError
 from ..middleware import Response, accepts_gzip, inherited
 from ..middleware.exchange import Exchange
+from ..middleware.origins import is_script_allowed
 from ..protocols import engineio
 from ..request import RequestRecord
 from ..session import GONE, OPEN, Packet, Raw, Session, SessionLimits, Sessions
@@ -503,6 +504,8 @@ class EngineIO:
             return self._error(exchange, start_response, 5)
         if transport == "websocket":
             return self._upgrader.accept(exchange, start_response, partial(self._begin, query))
+        if "j" in query and not is_script_allowed(environ, self._primus.options.origins):
+            return self._error(exchange, start_response, 4)
         busy = self._primus.refuses()
         if busy:
             return exchange.respond(start_response, Response(503, busy, headers=[("Retry-After", "1")]))
@@ -605,19 +608,16 @@ class EngineIO:
 
         A client that was cut off may be back before its end was seen here: that one is waited for.
         """
-        earlier = getattr(session, place)
-        if earlier is None:
-            return True
-        if not earlier.left():
-            return False
-        earlier.cut()
         deadline = time.monotonic() + CUT_SECONDS
-        while getattr(session, place) is earlier:
+        while (earlier := getattr(session, place)) is not None:
+            if not earlier.left():
+                return False
+            earlier.cut()
             event = Event()
             session.when_free(event.set)
             if not event.wait(max(0, deadline - time.monotonic())):
                 return False
-        return getattr(session, place) is None
+        return True
 
     def _post(self, session: EngineSession, exchange: Exchange, start_response: Any) -> Iterable[bytes]:
         environ = exchange.environ
@@ -649,7 +649,7 @@ class EngineIO:
 
     def _wait_resumed(self, session: EngineSession, post: Poll, start_response: Any) -> None:
         """Wait until the spark wants messages again; meanwhile the body stays where it is."""
-        deadline = time.monotonic() + self.limits.away_timeout
+        deadline = time.monotonic() + max(self.limits.away_timeout, self._body_seconds)
         session.when_resumed(post)
         try:
             outcome = WOKEN

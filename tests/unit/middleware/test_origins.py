@@ -1,4 +1,4 @@
-"""Whether a script tag (JSONP) may begin a connection; `is_allowed` itself is tested in test_middleware.py."""
+"""Whether a script tag (JSONP) may begin a connection; for `is_allowed` see test_middleware.py."""
 
 from __future__ import annotations
 

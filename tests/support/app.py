@@ -66,6 +66,14 @@ def binary(spark: Any) -> None:
 
 
 @service
+def mirror(spark: Any) -> None:
+    """Sends back what came, past the parser."""
+    spark.on("incoming::data", spark.socket.send)
+    spark.on("data", lambda message: None)
+    spark.on("error", lambda error: None)
+
+
+@service
 def listen(spark: Any) -> None:
     spark.on("data", spark.write)
 

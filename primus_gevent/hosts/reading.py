@@ -28,6 +28,7 @@ READABLE, WRITABLE = 1, 2  # libev's event bits
 HEAD_BYTES = 4096  # for one `recv`: the larger its buffer, the more it costs, whatever comes
 BODY_BYTES = 65536
 MAX_CHUNK_LINE_BYTES = 4096
+TIMER_SECONDS = 0.01  # the shortest timer; libuv's fires a little early, and knows no less than a millisecond
 MAX_TRAILER_BYTES = 8192
 
 _READY, _LATE, _CLOSED = object(), object(), object()  # what a waiting greenlet is woken with
@@ -72,7 +73,7 @@ class Limit:
         late = []
         for reader, deadline in self._deadlines.items():
             if deadline > now:
-                self._start_timer(deadline - now)
+                self._start_timer(max(deadline - now, TIMER_SECONDS))
                 break
             late.append(reader)
         for reader in late:

@@ -147,6 +147,20 @@ describe('requests', () => {
     await peer.stop();
   });
 
+  test('an answer that is cut off is one error', async () => {
+    const cut = http.createServer((request, response) => {
+      response.writeHead(200, { 'content-length': 100 });
+      response.write('0{"sid"', () => response.destroy());
+    });
+    await new Promise((resolve) => cut.listen(0, '127.0.0.1', resolve));
+    const client = new (load({ transformer: 'polling' }))(`http://127.0.0.1:${cut.address().port}`, { strategy: false });
+    const events = record(client);
+    client.on('error', () => {});
+    await next(client, 'end');
+    assert.deepStrictEqual(visible(events), ['readyStateChange opening', 'error', 'readyStateChange end', 'close', 'end']);
+    await new Promise((resolve) => cut.close(resolve));
+  });
+
   test('an agent of the application', async () => {
     const server = await start(8, { transformer: 'engine.io' });
     const used = [];

@@ -76,6 +76,11 @@ describe('requests', () => {
     assert.deepStrictEqual(urls, [`${base}&t=0&b64=1`, `${base}&t=1&sid=S_-1&b64=1`, `${base}&t=2&sid=S_-1&b64=1`]);
   });
 
+  test('an id that has to be escaped', async () => {
+    const { world } = await session({ handshake: { sid: 'a b&c' } });
+    assert.strictEqual(world.the('GET').query.get('sid'), 'a b&c');
+  });
+
   test('plugins can edit them', async () => {
     const world = network();
     const client = new world.Primus('http://server.example', { manual: true });
@@ -135,7 +140,7 @@ describe('writing', () => {
 
   test('no POST is longer than the server takes, in bytes', async () => {
     const { world, client } = await session({ handshake: { maxPayload: 20 } });
-    const texts = ['12345678', '12345678', 'é€', '\u{1f600}', 'x'.repeat(100), 'y', new Uint8Array(9), 'z'.repeat(18), 'z'];
+    const texts = ['12345678', '12345678', 'é€', '\u{1f600}', '€€€', '€€€', 'x'.repeat(100), 'y', new Uint8Array(9), 'z'.repeat(18), 'z'];
     for (const text of texts) client.write(text);
     await turn();
     const bodies = [];
@@ -288,6 +293,7 @@ describe('ending', () => {
     await world.the('POST').answer();
     assert.ok(world.requests.every((request) => !request.open));
     assert.strictEqual(world.requests.length, 4);
+    assert.strictEqual(world.clock.timers.size, 0);
   });
 
   test('but not for ever', async () => {
@@ -311,6 +317,16 @@ describe('ending', () => {
     }
   });
 
+  test('nothing is sent afterwards, whatever was written', async () => {
+    const { world, client } = await session();
+    client.on('data', () => client.write('too late'));
+    const { socket } = client;
+    await world.the('GET').answer('4a\x1e1');
+    socket.send('after the end');
+    await turn();
+    assert.strictEqual(world.open('POST').length, 0);
+  });
+
   test('client.socket.close(), as with the original', async () => {
     const { world, client, events } = await session();
     client.socket.close();
@@ -324,6 +340,14 @@ describe('heartbeats', () => {
     const { world } = await session();
     await world.the('GET').answer('2');
     assert.strictEqual(world.the('POST').body, '3');
+  });
+
+  test('a server that never says anything', async () => {
+    const { world, events } = await session();
+    world.clock.advance(44999);
+    assert.ok(!events.includes('close'));
+    world.clock.advance(1);
+    assert.ok(events.includes('close'));
   });
 
   test('a server that is silent is given up, with a goodbye', async () => {
@@ -365,6 +389,7 @@ describe('heartbeats', () => {
 
 describe('revision 3', () => {
   const TEXT = 'é€\u{1f600}\ufeff';
+  const LOW_BYTES = '\u0141\u0142';
   const twice = (text) => Buffer.from(text).toString('latin1');
 
   test('lengths in front of packets, both ways', async () => {
@@ -378,14 +403,15 @@ describe('revision 3', () => {
     assert.deepStrictEqual(bytes(received[4]), [1, 2, 3, 4]);
   });
 
-  for (const [name, handshake, encoded] of [['1.x', {}, twice(TEXT)], ['3.x', OLD_3, TEXT]]) {
+  for (const [name, handshake, encoded] of [['1.x', {}, twice(TEXT)], ['3.x', OLD_3, TEXT], ['3.x (whose low bytes are ASCII)', OLD_3, LOW_BYTES]]) {
     test(`text as engine.io ${name} takes it`, async () => {
       const { world, client, received } = await old(handshake);
-      client.write(TEXT);
+      const text = encoded === LOW_BYTES ? encoded : TEXT;
+      client.write(text);
       await turn();
       assert.strictEqual(world.the('POST').body, entry(`4${encoded}`));
       await world.the('GET').answer(entry(`4${encoded}`) + '2:4a');
-      assert.deepStrictEqual(received, [TEXT, 'a']);
+      assert.deepStrictEqual(received, [text, 'a']);
     });
   }
 

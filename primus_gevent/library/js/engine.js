@@ -121,7 +121,7 @@ class Engine {
     this.twice = !BEYOND_BYTES.test(packet);
     if (!this.twice) return packet;
     try {
-      return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(textBytes(packet));
+      return new TextDecoder('utf-8', { fatal: true }).decode(textBytes(packet));
     } catch (error) {
       this.twice = false;
       return packet;
@@ -220,7 +220,6 @@ class Engine {
   close() {
     if (this.over) return;
     this.over = true;
-    this.timers.clear();
     this.goodbye();
     // Primus does not listen any more if it is the one who closes.
     this.relay('end');
@@ -254,6 +253,5 @@ class Engine {
     this.queue = [];
     if (this.get) this.get();
     if (this.post) this.post();
-    this.get = this.post = null;
   }
 }

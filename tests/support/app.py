@@ -262,6 +262,13 @@ def reset() -> str:
     return ""
 
 
+@app.post("/control/destroy")
+def destroy() -> str:
+    """End every spark for good; the server goes on with this app alone."""
+    world.primus.destroy(close=False)
+    return ""
+
+
 @app.post("/control/write")
 def write() -> Response:
     """Broadcast `count` messages of `size` characters."""

@@ -387,6 +387,13 @@ describe('heartbeats', () => {
   });
 });
 
+test('revision 4 of a server that does not say how much it takes', async () => {
+  const { world, client } = await session({ handshake: { maxPayload: undefined } });
+  client.write('a');
+  await turn();
+  assert.strictEqual(world.the('POST').body, '4a');
+});
+
 describe('revision 3', () => {
   const TEXT = 'é€\u{1f600}\ufeff';
   const LOW_BYTES = '\u0141\u0142';
@@ -505,6 +512,27 @@ describe('the upgrade', () => {
     assert.ok(socket.closed);
     assert.strictEqual(world.open('POST').length, 0);
     assert.strictEqual(world.clock.timers.size, 0);
+  });
+
+  test('no request begins once it has answered', async () => {
+    const { world, client, socket } = await begin();
+    assert.strictEqual(socket.binaryType, 'arraybuffer');
+    socket.accept();
+    socket.message('3probe');
+    client.write('a');
+    await turn();
+    assert.strictEqual(world.open('POST').length, 0);
+    await world.the('GET').answer('6');
+    assert.deepStrictEqual(socket.sent, ['2probe', '5', '4a']);
+  });
+
+  test('is not tried for a client that has ended meanwhile', async () => {
+    const world = network();
+    const { client } = world.client();
+    client.on('open', () => client.end());
+    await world.the('GET').answer(`0${JSON.stringify({ ...HANDSHAKE, ...UPGRADES })}`);
+    assert.strictEqual(world.sockets.length, 0);
+    assert.strictEqual(world.the('POST').body, '1');
   });
 
   for (const [name, fail] of [

@@ -57,7 +57,6 @@ class UpgradableEngine extends Engine {
     }
     this.probe = socket;
     const giveUp = () => {
-      if (this.probe !== socket) return;
       this.drop();
       this.proceed();
     };
@@ -74,7 +73,7 @@ class UpgradableEngine extends Engine {
   // server answers the GET with nothing, if it has nothing.
   proceed() {
     if (!this.paused) return super.proceed();
-    if (this.over || this.get || this.post) return;
+    if (this.get || this.post) return;
     const socket = this.probe;
     this.probe = null;
     this.paused = false;

@@ -182,6 +182,12 @@ class EngineSession(Session):
     def goodbye(self) -> Iterable[Packet]:
         return (engineio.CLOSE,)
 
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        # The ws of engine.io-client 1.x knows the codes up to 1011, and makes an error event of 1012 and 1013.
+        if self._codec.revision < 4 and 1011 < code < 3000:
+            code = 1000
+        super().close(code, reason)
+
     @property
     def framing(self) -> str | None:
         if self.transport is None or self.transport.framing is None:
@@ -208,6 +214,12 @@ class EngineSession(Session):
             return self._codec.decode_payload(body, content_type.startswith(engineio.BINARY_TYPE))
         text = engineio.jsonp_decode(_form_field(body, "d"))
         return self._codec.decode_text_payload(text) if text else []
+
+    @property
+    def swelling(self) -> int:
+        """How many bytes of a request's body one byte of a message may need."""
+        twice = 2 if self._codec.dialect in ("3a", "3b") else 1  # text is encoded as UTF-8 twice
+        return twice if self.jsonp is None else 3 * twice  # a form escapes every byte
 
     def opening(self, upgrades: Sequence[str]) -> Packet:
         """The packet that begins the session."""
@@ -456,7 +468,7 @@ class EngineIO:
             options.ping_interval,
             options.ping_timeout,
             options.upgrade_timeout,
-            self.limits.cut_timeout,
+            4 * self.limits.cut_timeout,  # kept less exactly, or every session would be looked at often
         )
         primus.watch(self.sessions, min(times))
         self._upgrader = Upgrades(primus, max_length=self.max_body)
@@ -628,7 +640,8 @@ class EngineIO:
         try:
             if session.paused:
                 self._wait_resumed(session, post, start_response)
-            body = read_body(environ, self.max_body, self._body_seconds)
+            limit = self.options.max_http_buffer_size or self.max_body * session.swelling
+            body = read_body(environ, limit, self._body_seconds)
         except RemoteProtocolError as error:
             if post.left():
                 raise hung_up(start_response) from None
@@ -683,7 +696,9 @@ class EngineIO:
         content_type: str,
         wrap: Callable[[bytes], Iterable[bytes]] | None = None,
     ) -> Iterable[bytes]:
-        headers = inherited([("Content-Type", content_type)], exchange.headers)
+        headers = [("Content-Type", content_type), *exchange.headers]
+        if exchange.seen_request is not None:  # by a layer, which may have set this header too
+            headers = inherited(headers[:1], headers[1:])
         if content_type is JAVASCRIPT:
             headers.append(("X-Content-Type-Options", "nosniff"))
         if self._compression and len(body) >= GZIP_BYTES:

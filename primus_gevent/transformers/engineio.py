@@ -183,7 +183,7 @@ class EngineSession(Session):
         return (engineio.CLOSE,)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        # The ws of engine.io-client 1.x knows the codes up to 1011, and makes an error event of 1012 and 1013.
+        # The ws of engine.io-client 1.x knows the codes up to 1011; of 1012 and 1013 it makes an error event.
         if self._codec.revision < 4 and 1011 < code < 3000:
             code = 1000
         super().close(code, reason)

@@ -430,7 +430,9 @@ def test_framings_that_can_be_shared(serve: Callable[..., Server]) -> None:
     for handshake in ("EIO=4", "EIO=4&b64=1", "EIO=3", "EIO=3&b64=1", "EIO=2"):
         session, _ = server.open(handshake + "&transport=polling")
         assert session.framing is None
-        session.adopt(Socket())
+        socket = Socket()
+        socket.hand_over(session)
+        session.adopt(socket)
         assert session.framing is not None
         seen.add(session.framing)
     assert len(seen) == 5

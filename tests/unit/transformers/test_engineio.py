@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from io import BytesIO
 from math import inf
+from pathlib import Path
 from typing import Any
 
 import gevent
@@ -122,6 +126,14 @@ def test_options() -> None:
     assert EngineOptions.parse({}) == EngineOptions()
     parsed = EngineOptions.parse({"transports": ["websocket"], "ping_interval": 1, "cookie": "io"})
     assert (parsed.transports, parsed.ping_interval, parsed.cookie) == (("websocket",), 1, "io")
+
+
+def test_options_are_documented() -> None:
+    text = (Path(__file__).parents[3] / "docs/reference/options.md").read_text(encoding="utf-8")
+    rows = re.findall(
+        r"^\| `(\w+)` \| `(.+?)` \| [^|]+ \|$", text[text.index("\n## transport\n") :], re.MULTILINE
+    )
+    assert {name: ast.literal_eval(default) for name, default in rows} == asdict(EngineOptions())
 
 
 def test_polling_has_no_websocket(serve: Callable[..., Server]) -> None:

@@ -437,6 +437,16 @@ describe('revision 3', () => {
     });
   }
 
+  test('and what has told once is believed for ever', async () => {
+    const { world, client, received } = await old();
+    await world.the('GET').answer(entry('4€') + entry(`4${twice('é')}`));
+    await world.the('GET').answer(entry(`4${twice('é')}`));
+    assert.deepStrictEqual(received, ['€', twice('é'), twice('é')]);
+    client.write('é');
+    await turn();
+    assert.strictEqual(world.the('POST').body, '2:4é');
+  });
+
   for (const body of ['x', '5:4a', '2:4a9', '-1:4a', ':4a', '2:4a3', '1:7']) {
     test(`an answer ${body} is an error, behind what came before it`, async () => {
       const { world, received } = await old();

@@ -48,6 +48,8 @@ class Engine {
     this.legacy = false;
     // Servers of that revision up to engine.io 1.8 encode text twice in bodies.
     this.twice = false;
+    // They do not, for certain.
+    this.plain = false;
     this.over = false;
     this.queue = [];
     // While one is under way: the function that gives it up.
@@ -115,14 +117,17 @@ class Engine {
     }
   }
 
-  // Text that was encoded twice is told by its characters: bytes that are valid UTF-8. We answer in kind.
+  // Text that was encoded twice is told by its characters: bytes that are valid UTF-8. We answer in kind. Other
+  // text may look like that by chance, but what does not look like it tells for ever.
   decoded(packet) {
-    if (!BEYOND_ASCII.test(packet)) return packet;
-    this.twice = !BEYOND_BYTES.test(packet);
-    if (!this.twice) return packet;
+    if (this.plain || !BEYOND_ASCII.test(packet)) return packet;
     try {
-      return new TextDecoder('utf-8', { fatal: true }).decode(textBytes(packet));
+      if (BEYOND_BYTES.test(packet)) throw new Error('no bytes');
+      const text = new TextDecoder('utf-8', { fatal: true }).decode(textBytes(packet));
+      this.twice = true;
+      return text;
     } catch (error) {
+      this.plain = true;
       this.twice = false;
       return packet;
     }

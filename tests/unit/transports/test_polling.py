@@ -279,6 +279,23 @@ def test_long_body_may_take_longer() -> None:
 
 def test_body_that_a_layer_has_read() -> None:
     assert body(BytesIO(b"hello"), length="5") == b"hello"
+    stream = BytesIO(b"hello")
+    stream.read()
+    with pytest.raises(RemoteProtocolError):
+        body(stream, length="5")
+
+
+def test_body_that_came_with_the_request() -> None:
+    """No clock is started for it."""
+
+    class Reader:
+        def available(self) -> int:
+            return 5
+
+    stream: Any = Stream(b"hello")
+    stream.rfile = Reader()
+    environ = {"wsgi.input": stream, "CONTENT_LENGTH": "5"}
+    assert read_body(environ, 10, -1e9) == b"hello"
 
 
 # -- responses

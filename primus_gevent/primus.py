@@ -233,6 +233,7 @@ class Primus(Serving):
             timeout=options.timeout or None,
             ping_interval=options.effective_ping_interval or None,
             authorization=self.authorization is not None,
+            credentials=options.credentials,
             plugins=tuple((plugin.name, plugin.client) for plugin in self._ark if plugin.client),
             libraries=tuple(plugin.library for plugin in self._ark if plugin.library),
         )

@@ -68,6 +68,7 @@ class LibrarySettings:
         timeout: seconds after which the server ends a silent spark; ``None`` or ``False``: never, and the
             client does not ping.
         ping_interval: seconds between the pings of the server, ``None`` or ``False`` when it sends none.
+        credentials: whether pages of other origins send cookies; else their requests would be refused.
         authorization: whether the server refuses some; its clients then do not retry a first connection
             that fails, because they cannot tell a refusal from a dead server.
         plugins: (name, JavaScript function expression) of the client side of each plugin.
@@ -83,6 +84,7 @@ class LibrarySettings:
     timeout: float | None = 35.0
     ping_interval: float | None = 30.0
     authorization: bool = False
+    credentials: bool = True
     plugins: Sequence[tuple[str, str]] = ()
     libraries: Sequence[str] = ()
 
@@ -124,13 +126,16 @@ def client_settings(settings: LibrarySettings) -> dict[str, Any]:
     interval = settings.ping_interval
     # A client of Primus 8 waits for one and a half intervals; the same here.
     ping_timeout = interval * 1.5 if interval else DEFAULT_PING_TIMEOUT
-    return {
+    told = {
         "version": settings.version,
         "pathname": settings.pathname,
         "authorization": settings.authorization,
         "ping": ping_interval(settings.timeout),
         "pingTimeout": round(ping_timeout * 1000),
     }
+    if not settings.credentials:
+        told["credentials"] = False
+    return told
 
 
 def ping_interval(timeout: float | None) -> int | Literal[False]:

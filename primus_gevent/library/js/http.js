@@ -75,7 +75,8 @@ function httpRequest(url, options, body, fn) {
     sent.end(body);
     cancel = () => sent.destroy();
   } else {
-    const credentials = options.withCredentials === false ? 'same-origin' : 'include';
+    const wanted = options.withCredentials === undefined ? SETTINGS.credentials : options.withCredentials;
+    const credentials = wanted === false ? 'same-origin' : 'include';
     const controller = new AbortController();
     fetch(address, { method, headers, body, credentials, signal: controller.signal })
       .then((answer) => answer.text().then((text) => [answer.status, text]))

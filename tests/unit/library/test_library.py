@@ -230,3 +230,8 @@ def marked(path: Path) -> Any:
 def test_in_node(file: str) -> None:
     # The packages under test leave timers behind that would keep the process; its tests are over by then.
     node("--test", "--test-force-exit", file)
+
+
+def test_a_client_of_a_server_without_credentials_sends_none() -> None:
+    assert "credentials" not in compiled_settings(compile_library(settings()))
+    assert compiled_settings(compile_library(settings(credentials=False)))["credentials"] is False

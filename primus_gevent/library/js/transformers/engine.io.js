@@ -2,8 +2,8 @@
 // start.
 //
 // `transport` options: `transports` (['polling', 'websocket'], which begin and may be used), `upgrade` (true),
-// `forceBase64`, `withCredentials` (true; cookies for other origins, of polling), `extraHeaders` or `headers`.
-// In Node the others go to `http` and `ws`: `agent`, `ca`, `cert`, ... The client option `websockets: false` is
+// `forceBase64`, `withCredentials` (cookies for other origins, of polling; as the server allows), `extraHeaders` or
+// `headers`. In Node the others go to `http` and `ws`: `agent`, `ca`, `cert`, ... The client option `websockets: false` is
 // polling only.
 
 function ignore() {}

@@ -42,7 +42,7 @@ def nothing(primus: Any, options: Any) -> None: ...
         "tests.support.greeter",
         "tests.support.greeter:greeter",
     ],
-    ids=str,
+    ids=lambda given: type(given).__name__,  # and no address, which each process would have its own of
 )
 def test_what_a_plugin_may_be(plugin: Any) -> None:
     primus = Primus()

@@ -84,10 +84,17 @@
   const INTERNAL = ['outgoing::open', 'outgoing::url', 'incoming::open', 'outgoing::reconnect', 'incoming::end',
     'outgoing::ping', 'incoming::pong', 'incoming::ping', 'outgoing::pong', 'outgoing::end'];
 
+  /** The options with which a client of Engine.IO goes one way only. */
+  const WAYS = {
+    polling: { websockets: false },
+    websocket: { transport: { transports: ['websocket'] } } // ours; the official ones always begin with polling
+  };
+
   /** One client, and everything that it has told so far. */
   class Peer {
     constructor(world, { kind, Client }, { service = 'echo', query = {}, options = {}, base, tag }) {
       this.world = world;
+      this.kind = kind;
       this.generation = kind === 'primus8' ? 8 : 2;
       this.tag = tag;
       this.seen = new Map(); // event -> list of its arguments
@@ -96,7 +103,9 @@
       this.waiting = new Set();
       const quick = this.generation === 8 ? { min: 20, max: 200, retries: 100 } : { minDelay: 20, maxDelay: 200, retries: 100 };
       const parts = Object.entries({ service, tag, ...query }).map((pair) => pair.map(encodeURIComponent).join('='));
-      this.client = new Client(`${base}/?${parts.join('&')}`, { reconnect: quick, ...options });
+      const way = world.engine && WAYS[world.way];
+      const transport = { ...(way && way.transport), ...options.transport };
+      this.client = new Client(`${base}/?${parts.join('&')}`, { reconnect: quick, ...way, ...options, transport });
       for (const name of EVENTS[this.generation]) this.listen(name, true);
       for (const name of INTERNAL) this.listen(name, false);
       // The official `binary` parser in Node reads Buffers only, so its user has to ask `ws` for them.
@@ -152,6 +161,24 @@
       return within(happened, limit, story).finally(() => this.waiting.delete(look));
     }
 
+    /** Waits until the client has gone over to a WebSocket. */
+    async upgraded() {
+      const { socket } = this.client;
+      const deadline = Date.now() + LIMIT;
+      while (socket.transport.name !== 'websocket') {
+        check(Date.now() < deadline, () => `the upgrade - not within ${LIMIT} ms; so far: ${show(this.trace.slice(-30))}`);
+        await silence(2); // not every client says it
+      }
+    }
+
+    /**
+     * Waits until the session can be lost: engine.io-client does not notice it while it goes over to a WebSocket, but
+     * by its heartbeat. Ours does.
+     */
+    async settled() {
+      if (this.world.way === 'upgrade' && this.kind !== 'ours') await this.upgraded();
+    }
+
     /** Says when the WebSocket of now has closed, and with which code. */
     closeCode() {
       const { socket } = this.client;
@@ -193,6 +220,11 @@
       return this.kind === 'primus8' ? 8 : 2;
     }
 
+    /** Whether Engine.IO carries the messages. */
+    get engine() {
+      return this.transformer !== 'websockets';
+    }
+
     get base() {
       return this.servers.main;
     }
@@ -207,7 +239,7 @@
      */
     peer(settings = {}, who = this) {
       const { server } = settings;
-      const tag = `${this.index}.${this.peers.length}`;
+      const tag = `${this.way}.${this.index}.${this.peers.length}`;
       const base = settings.base || this.servers[server || 'main'];
       const chosen = server ? { kind: who.kind, Client: this.clients[server] || this.clients.main } : who;
       const peer = new Peer(this, chosen, { tag, ...settings, base });
@@ -219,7 +251,14 @@
     async connected(settings, who) {
       const peer = this.peer(settings, who);
       await peer.event('open');
+      if (this.way === 'upgraded') await peer.upgraded();
       return peer;
+    }
+
+    /** The client options that make a request carry these headers. */
+    carrying(headers) {
+      const name = this.engine && this.kind !== 'ours' ? 'extraHeaders' : 'headers';
+      return { transport: { [name]: headers } };
     }
 
     async get(path, base = this.base) {
@@ -254,7 +293,7 @@
 
     /** A server of this scenario's own, with `options` in seconds and bytes (and perhaps a port). */
     async start(options = {}) {
-      const server = await this.runner('/start', { parser: this.parser, ...options });
+      const server = await this.runner('/start', { transformer: this.transformer, parser: this.parser, ...options });
       this.started.push(server);
       return server;
     }
@@ -302,12 +341,15 @@
   // --- running them ---
 
   /**
-   * Plays scenarios and calls report({parser, scenario, outcome, detail, seconds}) for each.
+   * Plays scenarios and calls report({way, parser, scenario, outcome, detail, seconds}) for each.
    *
    * Each of `plays` is one client against one server; they take turns, but for their idle scenarios:
    *
    *   suites    names of the suites to play
    *   kind      'ours', 'primus8' or 'primus24'
+   *   transformer  its name
+   *   way       how the connection comes about: 'websocket', 'polling', 'upgrade' from one to the other, or 'upgraded',
+   *             where each scenario begins when that is done
    *   parser    name of the parser
    *   servers   addresses of the common test servers by name, `main` and others
    *   clients   client constructors by the same names; those that are missing are the same as `main`
@@ -341,7 +383,7 @@
         [outcome, detail] = ['failed', `${detail}\ncleaning up: ${error.stack || error}`];
       }
       const seconds = (Date.now() - started) / 1000;
-      report({ parser: world.parser, scenario: item.name, outcome, detail, seconds });
+      report({ way: world.way, parser: world.parser, scenario: item.name, outcome, detail, seconds });
     };
     const beside = chosen.filter((item) => item.idle === true).map(play);
     for (const item of chosen.filter((one) => !one.idle)) await play(item);

@@ -15,7 +15,10 @@ from primus_gevent import Primus
 
 
 def library(options: dict[str, Any]) -> str:
-    given: dict[str, Any] = {"parser": options.get("parser", "json")}
+    given: dict[str, Any] = {
+        "parser": options.get("parser", "json"),
+        "transformer": options.get("transformer", "websockets"),
+    }
     if options.get("extended"):
         given["plugin"] = {"shout": PLUGIN}
     if "authorization" in options:

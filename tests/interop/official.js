@@ -4,8 +4,8 @@
  * The official Primus packages, unchanged, each with the packages that it can work with.
  *
  * primus@2.4.12 was written for ws 0.5, whose native part no longer compiles. ws 2.3.1 is the newest that it runs on:
- * its server reads `socket.upgradeReq`, which ws 3 removed. Its parsers were written for EJSON 1.0 and binary-pack 0.0.
- * No Primus lists `ws` or a parser as a dependency, so `require` is answered here, by who asks.
+ * its server reads `socket.upgradeReq`, which ws 3 removed. Its parsers were written for EJSON 1.0 and binary-pack 0.0, its
+ * Engine.IO is 1.x. No Primus lists `ws`, `engine.io` or a parser as a dependency, so `require` is answered here, by who asks.
  */
 const fs = require('fs');
 const Module = require('module');
@@ -15,7 +15,14 @@ const vm = require('vm');
 const modules = path.join(__dirname, 'node_modules') + path.sep;
 // `load` evaluates the compiled client of 2.4 and lends it its own `require`; nothing else uses that package.
 const OLD = [path.join(modules, 'primus24') + path.sep, path.join(modules, 'load') + path.sep];
-const OLDER = { ws: 'ws2', ejson: 'ejson24', 'ejson/source': 'ejson24/source', 'binary-pack': 'binary-pack24' };
+const OLDER = {
+  ws: 'ws2',
+  ejson: 'ejson24',
+  'ejson/source': 'ejson24/source',
+  'binary-pack': 'binary-pack24',
+  'engine.io': 'engine.io18',
+  'engine.io-client': 'engine.io-client18'
+};
 
 const resolve = Module._resolveFilename;
 Module._resolveFilename = function resolveFilename(request, parent, ...rest) {
@@ -53,9 +60,9 @@ function plugin(serve) {
 }
 
 /** Options for a server or client of a package: its parser, and what a client is compiled with for `server.js`. */
-function settings(name, { parser: wanted = 'json', authorization, extended }) {
+function settings(name, { transformer = 'websockets', parser: wanted = 'json', authorization, extended }) {
   return {
-    transformer: 'websockets',
+    transformer: transformer === 'polling' ? 'engine.io' : transformer, // they have no other
     parser: parser(name, wanted),
     // the client is only told that there is a hook
     ...(authorization && { authorization: (request, done) => done() }),

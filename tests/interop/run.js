@@ -19,6 +19,7 @@ const harness = require('./harness');
 const ROOT = path.join(__dirname, '..', '..');
 const CLIENTS = ['ours', 'primus8', 'primus24'];
 const SERVERS = ['python', 'primus8', 'primus24'];
+const WAYS = { websockets: ['websocket'], polling: ['polling'], 'engine.io': ['upgrade', 'upgraded', 'polling', 'websocket'] };
 const MIB = 1024 * 1024;
 
 // Without --parser everything that does not depend on it is played, with `json`.
@@ -29,15 +30,23 @@ const QUIET = 'the servers had nothing to complain about';
 const settings = argumentsOf(process.argv.slice(2));
 
 function argumentsOf(words) {
-  const known = { client: 'ours', server: 'python', parser: '', suite: '', only: '', python: '', browser: false, list: false };
+  const known = {
+    client: 'ours', server: 'python', transformer: 'websockets', way: '', parser: '', suite: '', only: '', python: '',
+    browser: false, list: false
+  };
   for (let n = 0; n < words.length; n++) {
     const name = words[n].replace(/^--/, '');
     if (!(name in known)) throw new Error(`unknown option ${words[n]}; known are: --${Object.keys(known).join(', --')}`);
     known[name] = typeof known[name] === 'boolean' ? true : words[++n];
   }
-  for (const [name, choice] of [['client', CLIENTS], ['server', SERVERS]]) {
-    if (!choice.includes(known[name])) throw new Error(`unknown ${name} ${known[name]}; known are: ${choice.join(', ')}`);
-  }
+  const must = (name, value, choice) => {
+    if (!choice.includes(value)) throw new Error(`unknown ${name} ${value}; known are: ${choice.join(', ')}`);
+  };
+  must('client', known.client, CLIENTS);
+  must('server', known.server, SERVERS);
+  must('transformer', known.transformer, Object.keys(WAYS));
+  known.ways = (known.way || WAYS[known.transformer][0]).split(',');
+  for (const way of known.ways) must('way', way, WAYS[known.transformer]);
   return known;
 }
 
@@ -201,14 +210,15 @@ function evaluate(source) {
  * The servers of all parsers are in one process, because starting one takes longer than playing a dozen scenarios.
  */
 function plan() {
-  // all with the same limit, which is the default of ours
-  const limit = settings.server === 'primus8' ? { maxLength: MIB } : {};
+  const { transformer } = settings;
+  // all with the same limit, which is the default of ours; Engine.IO's is for a whole request
+  const limit = settings.server === 'primus8' ? { maxLength: transformer === 'websockets' ? MIB : 2 * MIB } : {};
   if (!settings.parser) {
     const common = {
-      main: { ...limit },
-      authorization: { authorization: 'callback' },
-      ...(settings.server === 'python' ? { blocking: { authorization: 'blocking' } } : {}),
-      extended: { extended: true }
+      main: { transformer, ...limit },
+      authorization: { transformer, authorization: 'callback' },
+      ...(settings.server === 'python' ? { blocking: { transformer, authorization: 'blocking' } } : {}),
+      extended: { transformer, extended: true }
     };
     return [{ parser: 'json', suites: settings.suite ? settings.suite.split(',') : SUITES.json, common }];
   }
@@ -216,10 +226,10 @@ function plan() {
     parser,
     suites: SUITES.parsers,
     common: {
-      main: { parser, ...limit },
+      main: { transformer, parser, ...limit },
       // the official one gives a client no longer for its answer than until the next ping
-      pinged: { parser, timeout: 1.5, pingInterval: settings.server === 'primus8' ? 1 : 0.5 },
-      pinging: { parser, timeout: 1.5 }
+      pinged: { transformer, parser, timeout: 1.5, pingInterval: settings.server === 'primus8' ? 1 : 0.5 },
+      pinging: { transformer, parser, timeout: 1.5 }
     }
   }));
 }
@@ -231,10 +241,10 @@ function zip(names, values) {
 /** Gives one of the plays its servers and clients; `sources` gets those of clients for the page. */
 function equip(one, ports, libraries, sources) {
   const official = require('./official');
-  const { client, only, browser } = settings;
+  const { client, transformer, only, browser } = settings;
   const names = Object.keys(one.common);
   const options = Object.values(one.common);
-  Object.assign(one, { kind: client, only, browser, servers: zip(names, ports.map(address)), others: [] });
+  Object.assign(one, { kind: client, transformer, only, browser, servers: zip(names, ports.map(address)), others: [] });
   if (browser) {
     one.clients = zip(names, names.map((name) => `${one.parser}-${name}`));
     names.forEach((name, n) => {
@@ -250,32 +260,33 @@ function equip(one, ports, libraries, sources) {
   one.nodeBuffers = one.parser === 'binary' && client !== 'ours';
   if (settings.parser) return;
   for (const kind of CLIENTS.filter((other) => other !== client)) {
-    // originals among themselves need no client of ours
-    if (kind !== 'ours' || libraries.length) one.others.push({ kind, Client: make(kind, 0) });
+    // Originals among themselves need no client of ours. Their generations speak other revisions of Engine.IO.
+    const foreign = transformer !== 'websockets' && settings.server !== 'python' && kind !== settings.server;
+    if (kind === 'ours' ? libraries.length : !foreign) one.others.push({ kind, Client: make(kind, 0) });
   }
 }
 
 async function play() {
-  const plays = plan();
-  const wanted = plays.flatMap(({ common }) => Object.values(common));
+  const common = plan();
+  const wanted = common.flatMap(({ common }) => Object.values(common));
   const ports = await startAll(wanted);
   const ours = settings.client === 'ours' || (settings.server === 'python' && !settings.parser);
   const libraries = ours ? await ourLibraries(wanted, ports) : [];
   const sources = {};
-  for (const one of plays) {
+  for (const one of common) {
     const size = Object.keys(one.common).length;
     equip(one, ports.splice(0, size), libraries.splice(0, size), sources);
   }
   const report = (result) => console.log(JSON.stringify(result));
   const runner = await control(sources);
-  for (const one of plays) one.control = runner;
+  const plays = common.flatMap((one) => settings.ways.map((way) => ({ ...one, way, control: runner })));
 
   if (settings.browser) await require('./browser').run(plays, report);
   else await harness.run(plays.map((one) => ({ ...one, fetch })), report);
 
   for (const port of [...running.keys()]) await stop({ port });
-  for (const { parser } of plays) {
-    report({ parser, scenario: QUIET, outcome: complaints ? 'failed' : 'passed', detail: complaints.slice(-20000), seconds: 0 });
+  for (const { way, parser } of plays) {
+    report({ way, parser, scenario: QUIET, outcome: complaints ? 'failed' : 'passed', detail: complaints.slice(-20000), seconds: 0 });
   }
 }
 

@@ -18,7 +18,8 @@ const KEPT = 100; // messages and log entries that the state of a tag shows
 
 /** What one tag (all connections of one scenario) has done so far. */
 class Tag {
-  constructor() {
+  constructor(server) {
+    this.server = server;
     this.connections = this.disconnections = this.ends = this.heartbeats = this.received = 0;
     this.asked = this.held = 0; // requests that the authorization hook saw, connections at the gate
     this.errors = [];
@@ -34,7 +35,7 @@ class Tag {
   }
 
   state() {
-    const { sparks, gates, ...rest } = this;
+    const { sparks, gates, server, ...rest } = this;
     return { ...rest, open: sparks.size };
   }
 }
@@ -65,14 +66,21 @@ function meta(spark) {
     id: spark.id,
     query: { ...spark.query },
     url: spark.request.url,
-    headers: { ...spark.headers },
+    // Primus keeps the request itself among them until it is answered
+    headers: Object.fromEntries(Object.entries(spark.headers).filter(([, value]) => typeof value === 'string')),
     address: { ip: spark.address.ip, port: spark.address.port }
   };
 }
 
 /** Cuts the connection without a goodbye; the official spark has no method for that. */
 function kill(spark) {
-  spark.request.socket.destroy();
+  const { service } = spark.interop.server.primus.transformer;
+  const session = service.clients && service.clients[spark.id]; // of Engine.IO
+  if (!session) return spark.request.socket.destroy();
+  const { name: transport, socket, req } = session.transport;
+  if (transport === 'websocket') return socket.terminate();
+  if (req) return req.socket.destroy();
+  return setTimeout(kill, 1, spark); // between two polls there is nothing to cut
 }
 
 // --- what `authorization` and `extended` add; extensions.py has the same ---
@@ -132,12 +140,15 @@ class TestServer {
     this.waiting = new Set(); // functions that look whether the state is now what a request waits for
     this.http = http.createServer((request, response) => this.control(request, response));
     this.primus = new (official.server(name))(this.http, {
-      transformer: 'websockets',
+      transformer: options.transformer || 'websockets',
       parser: official.parser(name, options.parser || 'json'),
       ...(options.extended ? { plugin: { shout: official.plugin(shout) } } : {}),
       ...(OLD ? given({ timeout: milliseconds(options.timeout) }) : {}),
       ...(OLD ? {} : given({ pingInterval: milliseconds(options.pingInterval), maxLength: options.maxLength }))
     });
+    const { service } = this.primus.transformer;
+    // 2.4 hands its Engine.IO no options; 8 would, but both keep them in a place of their own
+    if (options.heartbeats) Object.assign(OLD ? service : service.opts, heartbeats(options.heartbeats));
     if (options.authorization) this.primus.authorize((request, done) => this.authorize(request, done));
     if (options.extended) {
       transforms(this.primus);
@@ -148,7 +159,7 @@ class TestServer {
   }
 
   tag(value) {
-    if (!this.tags.has(value)) this.tags.set(value, new Tag());
+    if (!this.tags.has(value)) this.tags.set(value, new Tag(this));
     return this.tags.get(value);
   }
 
@@ -248,6 +259,10 @@ class TestServer {
 
 function milliseconds(value) {
   return typeof value === 'number' ? value * 1000 : value;
+}
+
+function heartbeats({ pingInterval, pingTimeout }) {
+  return { pingInterval: milliseconds(pingInterval), pingTimeout: milliseconds(pingTimeout) };
 }
 
 function given(values) {

@@ -33,9 +33,13 @@ class Pair(NamedTuple):
     browser: bool = False
     # With parsers what depends on them is played, with each in turn; without any, everything else with json.
     parsers: tuple[str, ...] = ()
+    transformer: str = "websockets"
+    # How the connections of `transformer` come about, each in turn: see run.js.
+    ways: tuple[str, ...] = ("websocket",)
 
     def __str__(self) -> str:
-        return f"{'chromium-' if self.browser else ''}{self.client}-to-{self.server}"
+        pair = f"{'chromium-' if self.browser else ''}{self.client}-to-{self.server}"
+        return pair if self.transformer == "websockets" else f"{pair}-{self.transformer}"
 
 
 PAIRS = [
@@ -50,6 +54,25 @@ PAIRS = [
     # The originals among themselves: what the suite asks for is what they do.
     Pair("primus8", "primus8"),
     Pair("primus24", "primus24"),
+]
+
+
+def engine(*settings: object, ways: str, **more: object) -> Pair:
+    return Pair(*settings, transformer="engine.io", ways=tuple(ways.split()), **more)  # type: ignore[arg-type]
+
+
+ENGINE_PAIRS = [
+    engine("primus8", "python", ways="upgrade polling"),
+    engine("primus24", "python", ways="upgrade polling"),
+    engine("ours", "python", ways="upgrade websocket"),
+    Pair("ours", "python", transformer="polling", ways=("polling",)),
+    engine("ours", "python", browser=True, ways="upgrade polling"),
+    engine("primus8", "python", browser=True, ways="upgrade"),
+    engine("primus24", "python", browser=True, ways="upgrade"),
+    engine("ours", "primus8", ways="upgrade polling"),
+    engine("ours", "primus24", ways="upgrade polling"),
+    engine("primus8", "primus8", ways="upgrade polling"),
+    engine("primus24", "primus24", ways="upgrade polling"),
 ]
 
 # `json` is what the connections are tested with: here it is only compared once per client with our server.
@@ -70,6 +93,17 @@ PARSER_PAIRS = [
     Pair("primus24", "primus24", parsers=MORE_24),
 ]
 
+ENGINE_PARSER_PAIRS = [
+    engine("ours", "python", ways="websocket polling", parsers=("json", *MORE_24, "orjson")),
+    engine("ours", "python", browser=True, ways="upgrade", parsers=(*MORE_24, "orjson")),
+    engine("primus8", "python", ways="upgraded polling", parsers=("json", *MORE)),
+    engine("primus24", "python", ways="upgraded polling", parsers=("json", *MORE_24)),
+    engine("ours", "primus8", ways="upgraded polling", parsers=MORE),
+    engine("ours", "primus24", ways="upgraded polling", parsers=MORE_24),
+    engine("primus8", "primus8", ways="upgraded polling", parsers=MORE),
+    engine("primus24", "primus24", ways="upgraded polling", parsers=MORE_24),
+]
+
 
 class Outcome(NamedTuple):
     outcome: str
@@ -79,7 +113,7 @@ class Outcome(NamedTuple):
 class Run(NamedTuple):
     """What came of one pair: an outcome for each scenario, and what the runner itself had to say."""
 
-    outcomes: dict[tuple[str, str], Outcome]  # by parser and scenario
+    outcomes: dict[tuple[str, str, str], Outcome]  # by way, parser and scenario
     complaint: str
 
 
@@ -99,6 +133,7 @@ def play(pair: Pair) -> Run:
     if not (HERE / "node_modules").is_dir():
         return Run({}, f"The npm packages of the interop suite are not installed. {ADVICE}")
     command = ["node", HERE / "run.js", "--client", pair.client, "--server", pair.server]
+    command += ["--transformer", pair.transformer, "--way", ",".join(pair.ways)]
     command += ["--python", sys.executable, *(["--browser"] if pair.browser else [])]
     if pair.parsers:
         command += ["--parser", ",".join(pair.parsers)]
@@ -110,7 +145,7 @@ def play(pair: Pair) -> Run:
         return Run({}, f"not done after {PAIR_SECONDS} seconds; so far: {error.stdout!r} {error.stderr!r}")
     results = [json.loads(line) for line in done.stdout.splitlines()]
     outcomes = {
-        (result["parser"], result["scenario"]): Outcome(result["outcome"], result["detail"])
+        (result["way"], result["parser"], result["scenario"]): Outcome(result["outcome"], result["detail"])
         for result in results
     }
     return Run(outcomes, done.stderr)
@@ -137,11 +172,15 @@ def marks(pair: Pair) -> list[pytest.MarkDecorator]:
     return [pytest.mark.browser] * pair.browser
 
 
-def outcome_of(run: Run, pair: Pair, parser: str, scenario: str) -> None:
+def name(pair: Pair, way: str) -> str:
+    return f"{pair}-{way}" if pair.transformer == "engine.io" else str(pair)  # the others have one way
+
+
+def outcome_of(run: Run, pair: Pair, way: str, parser: str, scenario: str) -> None:
     """Let the test that calls end as the scenario did."""
-    if (parser, scenario) not in run.outcomes:
+    if (way, parser, scenario) not in run.outcomes:
         pytest.fail(f"{pair} did not play this scenario.\n{run.complaint or ADVICE}", pytrace=False)
-    outcome, detail = run.outcomes[parser, scenario]
+    outcome, detail = run.outcomes[way, parser, scenario]
     if outcome == "skipped":
         pytest.skip(detail)
     if outcome != "passed":
@@ -153,23 +192,31 @@ SCENARIOS = scenarios()
 
 @pytest.mark.interop
 @pytest.mark.parametrize("scenario", SCENARIOS["json"], ids=slug)
-@pytest.mark.parametrize("pair", [pytest.param(pair, marks=marks(pair), id=str(pair)) for pair in PAIRS])
-def test_scenario(pair: Pair, scenario: str, runs: dict[Pair, Future[Run]]) -> None:
-    outcome_of(runs[pair].result(), pair, "json", scenario)
+@pytest.mark.parametrize(
+    ("pair", "way"),
+    [
+        pytest.param(pair, way, marks=marks(pair), id=name(pair, way))
+        for pair in (*PAIRS, *ENGINE_PAIRS)
+        for way in pair.ways
+    ],
+)
+def test_scenario(pair: Pair, way: str, scenario: str, runs: dict[Pair, Future[Run]]) -> None:
+    outcome_of(runs[pair].result(), pair, way, "json", scenario)
 
 
 @pytest.mark.interop
 @pytest.mark.parametrize("scenario", SCENARIOS["parsers"], ids=slug)
 @pytest.mark.parametrize(
-    ("pair", "parser"),
+    ("pair", "way", "parser"),
     [
-        pytest.param(pair, parser, marks=marks(pair), id=f"{pair}-{parser}")
-        for pair in PARSER_PAIRS
+        pytest.param(pair, way, parser, marks=marks(pair), id=f"{name(pair, way)}-{parser}")
+        for pair in (*PARSER_PAIRS, *ENGINE_PARSER_PAIRS)
+        for way in pair.ways
         for parser in pair.parsers
     ],
 )
-def test_parser(pair: Pair, parser: str, scenario: str, runs: dict[Pair, Future[Run]]) -> None:
-    outcome_of(runs[pair].result(), pair, parser, scenario)
+def test_parser(pair: Pair, way: str, parser: str, scenario: str, runs: dict[Pair, Future[Run]]) -> None:
+    outcome_of(runs[pair].result(), pair, way, parser, scenario)
 
 
 PLAYED = (test_scenario.__name__, test_parser.__name__)

@@ -14,8 +14,19 @@
   /** The common servers with a hook: the specification's form, and ours that blocks. */
   const hooks = (world) => ['authorization', 'blocking'].filter((name) => world.servers[name]);
 
+  // Its hook resumes a request that it lets pass. Node then says that the request has closed, since 16, and Engine.IO 1
+  // takes that for its client's doing.
+  const RESUMES = 'on a Node of today Primus 2.4 with a hook cannot hold a poll';
+  const lettingIn = (world) => (world.engine && world.about.server === 'primus24' ? RESUMES : undefined);
+
   const FAILED = ['readyStateChange opening', 'error', ...CLOSED, 'end'];
   const inNode = (world) => (world.browser ? 'a page is not told how a server answered a handshake' : undefined);
+  const asWebSocket = (world) => (world.engine ? 'only the WebSocket itself tells that' : inNode(world));
+
+  /** Checks how many requests the hook has seen; Engine.IO asks for every single one. */
+  function askedFor(world, { asked }, connections) {
+    check(world.engine ? asked >= connections : asked === connections, `${asked} requests for ${connections} connections`);
+  }
 
   /** What a refused request is answered, by its token. */
   const REFUSALS = {
@@ -27,7 +38,10 @@
   scenario('a refused client: error, then the end, and no second try', async (world) => {
     const peers = [];
     for (const server of hooks(world)) {
-      for (const token of Object.keys(REFUSALS)) peers.push(world.peer({ server, query: { token } }));
+      for (const [token, { authenticate }] of Object.entries(REFUSALS)) {
+        // a page that polls has the browser ask its user for a password, and waits
+        if (!(world.browser && world.engine && authenticate)) peers.push(world.peer({ server, query: { token } }));
+      }
     }
     for (const peer of peers) await peer.event('end');
     await silence(200); // ten times the first reconnect delay
@@ -39,7 +53,9 @@
     }
   });
 
-  scenario('with the timeout strategy a refused client tries again, until it is let in', async (world) => {
+  scenario('with the timeout strategy a refused client tries again, until it is let in', {
+    needs: lettingIn
+  }, async (world) => {
     for (const server of hooks(world)) {
       const options = { strategy: 'disconnect,online,timeout' };
       const peer = world.peer({ server, query: { token: 'forbidden' }, options });
@@ -51,26 +67,28 @@
       await peer.event('open');
       equal(await peer.ask('in'), 'in');
       equal([peer.count('error'), peer.count('reconnect'), peer.count('end')], [1, 2, 0], 'error, reconnect, end');
-      equal((await peer.state()).asked, 3, 'requests');
+      askedFor(world, await peer.state(), 3);
     }
   });
 
-  scenario('a token in the query lets in, and is asked for again after a lost connection', async (world) => {
+  scenario('a token in the query lets in, and is asked for again after a lost connection', {
+    needs: lettingIn
+  }, async (world) => {
     for (const server of hooks(world)) {
       const peer = await world.connected({ server, query: { token: 'good' } });
       equal(await peer.ask('in'), 'in');
-      equal((await peer.state()).asked, 1, 'requests');
+      askedFor(world, await peer.state(), 1);
+      await peer.settled();
       await world.get(`/control/kill?tag=${peer.tag}`, peer.base);
       await peer.event('open', 2);
       equal(await peer.ask('in again'), 'in again');
-      equal((await peer.state()).asked, 2, 'requests');
+      askedFor(world, await peer.state(), 2);
     }
   });
 
-  scenario('a header lets in', { needs: inNode }, async (world) => {
+  scenario('a header lets in', { needs: (world) => lettingIn(world) || inNode(world) }, async (world) => {
     for (const server of hooks(world)) {
-      const transport = { headers: { Authorization: 'Bearer good' } };
-      const peer = await world.connected({ server, options: { transport } });
+      const peer = await world.connected({ server, options: world.carrying({ Authorization: 'Bearer good' }) });
       equal(await peer.ask('in'), 'in');
     }
   });
@@ -78,7 +96,7 @@
   // The two examples of the specification, "Authorization", "Client".
 
   scenario('unexpected-response tells the status, and an error that is emitted there ends the client', {
-    needs: inNode
+    needs: asWebSocket
   }, async (world) => {
     for (const server of hooks(world)) {
       for (const [token, refusal] of Object.entries(REFUSALS)) {
@@ -103,7 +121,7 @@
     }
   });
 
-  scenario('unexpected-response gives the body, as JSON', { needs: inNode }, async (world) => {
+  scenario('unexpected-response gives the body, as JSON', { needs: asWebSocket }, async (world) => {
     for (const server of hooks(world)) {
       for (const [token, refusal] of Object.entries(REFUSALS)) {
         const peer = world.peer({ server, query: { token } });
@@ -133,7 +151,7 @@
         equal(response.headers.get('www-authenticate'), authenticate || null, 'WWW-Authenticate');
         equal(await response.json(), { error }, 'body');
       }
-      equal((await world.get('/primus/spec', base)).transformer, 'websockets', 'spec');
+      equal((await world.get('/primus/spec', base)).transformer, world.transformer, 'spec');
       const script = await world.fetch(`${base}/primus/primus.js`);
       equal(script.status, 200, 'primus.js');
       await script.text();

@@ -157,7 +157,7 @@ def runs(request: pytest.FixtureRequest) -> Iterator[dict[Pair, Future[Run]]]:
     chosen: list[Pair] = [
         item.callspec.params["pair"]
         for item in request.session.items
-        if isinstance(item, pytest.Function) and item.originalname in PLAYED
+        if isinstance(item, pytest.Function) and item.path == Path(__file__) and item.originalname in PLAYED
     ]
     with ThreadPoolExecutor(PARALLEL) as pool:
         yield {pair: pool.submit(play, pair) for pair in dict.fromkeys(chosen)}

@@ -73,7 +73,7 @@ class Primus(Serving):
         self._app = app or _not_found
         self._open_sockets = 0
         self._no_sockets: Event | None = None
-        self._state: Literal["open", "draining", "destroyed"] = "open"
+        self._state: Literal["open", "draining", "ending", "destroyed"] = "open"
         self._max_connections = self.options.max_connections
         self._libraries: dict[str, tuple[LibrarySettings, str]] = {}
         # What every message needs, looked up once.
@@ -473,14 +473,15 @@ class Primus(Serving):
         close = close or reconnect
         if timeout:
             gevent.sleep(timeout)
-        if self._state == "destroyed":
+        if self._state in ("ending", "destroyed"):
             return
-        self._state = "destroyed"
+        self._state = "ending"  # polling clients still come for their goodbye
         drains.unregister(self.drain)
         if close:
             self._stop_listening()
         self._end_all(reconnect=reconnect)
         self._wait_for_sockets(self.options.close_timeout + 1)
+        self._state = "destroyed"
         self._sweep.stop()
         self._emit_and_wait("close", {"close": close, "timeout": timeout, "reconnect": reconnect})
         if close:

@@ -176,6 +176,13 @@ class EngineSession(Session):
     def encode(self, payload: Raw) -> Packet:
         return engineio.encode_message(payload)
 
+    def send(self, payload: Raw) -> None:
+        # What nearly every message over WebSocket is: its packet is its frame, in every revision.
+        if self.transport is not None and type(payload) is str and payload.isascii():
+            self.transport.send("4" + payload)
+        else:
+            self.push(self.encode(payload))
+
     def frame(self, packet: Packet) -> Raw:
         return self._codec.encode_frame(packet)
 
@@ -256,12 +263,22 @@ class EngineSession(Session):
 
     def receive(self, frames: Sequence[Raw], /) -> None:
         """Take the frames of one read of the WebSocket."""
-        messages: list[Raw] = []
         self._heard = True
+        messages: list[Raw] = []
+        # Text that is the same in every revision, for as long as nothing else comes.
+        plain = self._codec.dialect is None
+        limit = self._engine.max_length
         for frame in frames:
-            if type(frame) is str and frame[:1] == "4" and (frame.isascii() or self._codec.dialect is None):
+            if type(frame) is str and frame[:1] == "4" and (plain or frame.isascii()) and len(frame) <= limit:
                 messages.append(frame[1:])
-                continue
+            else:
+                self._receive_others(messages, frames[len(messages) :])
+                return
+        self.deliver(messages)
+
+    def _receive_others(self, messages: list[Raw], frames: Sequence[Raw]) -> None:
+        """Go on where a frame is no plain message."""
+        for frame in frames:
             try:
                 kind, data = self._codec.decode_frame(frame)
                 error = None

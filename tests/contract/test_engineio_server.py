@@ -227,9 +227,6 @@ def test_sigterm(host: str) -> None:
         assert server.wait_exit() == 0
 
 
-@pytest.mark.xfail(
-    reason="`destroy` hands requests to the wrapped app before its sparks are gone", raises=AssertionError
-)
 def test_destroy_tells_clients_that_do_not_poll() -> None:
     """They come for it within `close_timeout`."""
     with engine_server("own", close_timeout=3.0) as server:

@@ -351,7 +351,7 @@
    *   way       how the connection comes about: 'websocket', 'polling', 'upgrade' from one to the other, or 'upgraded',
    *             where each scenario begins when that is done
    *   parser    name of the parser
-   *   servers   addresses of the common test servers by name, `main` and others
+   *   servers   addresses of the common test servers by name: `main`, and others with options that scenarios ask for
    *   clients   client constructors by the same names; those that are missing are the same as `main`
    *   others    list of {kind, Client}, for mixed scenarios
    *   control   address of the runner

@@ -220,7 +220,16 @@ function plan() {
       ...(settings.server === 'python' ? { blocking: { transformer, authorization: 'blocking' } } : {}),
       extended: { transformer, extended: true }
     };
-    return [{ parser: 'json', suites: settings.suite ? settings.suite.split(',') : SUITES.json, common }];
+    // of a process of their own: their scenarios mostly wait, and the others would hold up the heartbeats
+    const timeout = 1.5;
+    const apart = {
+      pinging: { transformer, timeout },
+      // the official one gives a client no longer for its answer than until the next ping
+      pinged: { transformer, timeout, pingInterval: settings.server === 'primus8' ? 1 : 0.5 },
+      both: { transformer, timeout, pingInterval: 1 },
+      ...(transformer === 'websockets' ? {} : { quick: { transformer, heartbeats: { pingInterval: 0.3, pingTimeout: 0.3 } } })
+    };
+    return [{ parser: 'json', suites: settings.suite ? settings.suite.split(',') : SUITES.json, common, apart }];
   }
   return settings.parser.split(',').map((parser) => ({
     parser,
@@ -269,7 +278,11 @@ function equip(one, ports, libraries, sources) {
 async function play() {
   const common = plan();
   const wanted = common.flatMap(({ common }) => Object.values(common));
-  const ports = await startAll(wanted);
+  const apart = Object.assign({}, ...common.map((one) => one.apart));
+  const [ports, ...rest] = await Promise.all([
+    startAll(wanted),
+    ...(Object.keys(apart).length ? [startAll(Object.values(apart))] : [])
+  ]);
   const ours = settings.client === 'ours' || (settings.server === 'python' && !settings.parser);
   const libraries = ours ? await ourLibraries(wanted, ports) : [];
   const sources = {};
@@ -279,6 +292,7 @@ async function play() {
   }
   const report = (result) => console.log(JSON.stringify(result));
   const runner = await control(sources);
+  if (rest.length) for (const one of common) Object.assign(one.servers, zip(Object.keys(apart), rest[0].map(address)));
   const plays = common.flatMap((one) => settings.ways.map((way) => ({ ...one, way, control: runner })));
 
   if (settings.browser) await require('./browser').run(plays, report);

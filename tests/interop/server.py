@@ -127,8 +127,8 @@ class TestServer:
             }
         if options.get("extended"):
             given["plugin"] = {"shout": PLUGIN}
-        # Else we are warned that every page could send its visitor's cookies. The Engine.IO client of 2.4
-        # insists on that, though, in a browser.
+        # Else we are warned that every page could send its visitor's cookies. In a browser the Engine.IO
+        # client of 2.4 insists on that, though.
         if "authorization" in options and given.get("transformer", "websockets") == "websockets":
             given["credentials"] = False
         self.primus = Primus(app, **given)

@@ -332,8 +332,7 @@
 
   scenario('a client that is ended before it is open', async (world) => {
     // a session whose client cannot say goodbye, or forgets to, as engine.io-client does, ends by its heartbeats
-    const { base } = world.engine ? await world.start({ heartbeats: { pingInterval: 0.3, pingTimeout: 0.3 } }) : world;
-    const peer = world.peer({ base });
+    const peer = world.peer(world.engine ? { base: world.servers.quick } : {});
     await peer.event('outgoing::open');
     peer.client.end();
     await peer.event('end');
@@ -540,7 +539,7 @@
 
   // --- heartbeats ---
 
-  const TIMEOUT = 1.5; // seconds, as the server's `timeout`
+  const TIMEOUT = 1.5; // seconds, as the `timeout` of the servers for this
   const LONG = 3 * TIMEOUT * 1000 + 500; // ms: three timeouts and some
 
   const NO_HEARTBEAT = 'this client and this server have no direction of heartbeats in common';
@@ -556,8 +555,7 @@
     needs: (world) => (world.kind === 'primus8' && 'this client does not ping') ||
       (!world.about.answersPings && 'this server does not answer pings') || undefined
   }, async (world) => {
-    const server = await world.start({ timeout: TIMEOUT });
-    const peer = await world.connected({ base: server.base, options: { ping: 400, pong: 1000 } });
+    const peer = await world.connected({ base: world.servers.pinging, options: { ping: 400, pong: 1000 } });
     await silence(LONG);
     equal(peer.trace, OPENED, 'events');
     const state = await peer.state();
@@ -574,12 +572,10 @@
     needs: (world) => (world.kind === 'primus24' && 'this client does not answer pings') ||
       (!world.about.serverPings && 'this server does not ping') || undefined
   }, async (world) => {
-    // the official server gives a client no longer for its answer than until the next ping
-    const [pingInterval, least] = world.about.server === 'primus8' ? [1, 3] : [0.5, 6];
-    const server = await world.start({ timeout: TIMEOUT, pingInterval });
+    const least = world.about.server === 'primus8' ? 3 : 6;
     // ours begins with pings of its own, far apart, and is turned round by the first ping of the server
     const options = world.kind === 'ours' ? { ping: 25000, pingTimeout: 2500 } : { pingTimeout: 2500 };
-    const peer = await world.connected({ base: server.base, options });
+    const peer = await world.connected({ base: world.servers.pinged, options });
     await silence(LONG);
     equal(peer.trace, OPENED, 'events');
     const state = await peer.state();
@@ -595,9 +591,8 @@
     idle: true,
     needs: (world) => (world.about.answersPings && world.about.serverPings ? undefined : 'this server has one direction')
   }, async (world) => {
-    const server = await world.start({ timeout: TIMEOUT, pingInterval: 1 });
     const peers = [world, ...world.others].map((who) => world.peer({
-      base: server.base,
+      base: world.servers.both,
       options: who.kind === 'primus8' ? { pingTimeout: 2500 } : { ping: 200, pong: 1000 }
     }, who));
     for (const peer of peers) await peer.event('open');
@@ -614,10 +609,8 @@
     needs: (world) => (direction(world) ? undefined : NO_HEARTBEAT)
   }, async (world) => {
     const pings = direction(world) === 'client';
-    // for a client that pings, the default: a little below the timeout, or the server would warn
-    const server = await world.start({ timeout: TIMEOUT, pingInterval: pings ? undefined : 1 });
     const options = pings ? { ping: 200, pong: 1000 } : { pingTimeout: 2500 };
-    const peer = await world.connected({ base: server.base, options });
+    const peer = await world.connected({ base: pings ? world.servers.pinging : world.servers.both, options });
     for (let n = 0; n < 20; n++) {
       equal(await peer.ask(n), n);
       await silence(LONG / 20);
@@ -631,9 +624,8 @@
     needs: (world) => (world.way === 'polling' && world.about.server === 'python'
       ? 'to our server every poll is a sign of life' : undefined)
   }, async (world) => {
-    const server = await world.start({ timeout: TIMEOUT, pingInterval: 0.5 });
     const peer = await world.connected({
-      base: server.base,
+      base: world.servers.pinged,
       options: world.generation === 8 ? { pingTimeout: 20000 } : { ping: false }
     });
     const first = await peer.id();

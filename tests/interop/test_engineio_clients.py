@@ -28,7 +28,7 @@ pytestmark = pytest.mark.interop
 
 
 def names() -> dict[str, list[str]]:
-    """What there is to play; without Node something that cannot pass, so that nothing is silently left out."""
+    """What there is to play; without Node something that cannot pass, so that nothing is left out."""
     try:
         listed = subprocess.run(
             ["node", SCRIPT, "--list"], capture_output=True, text=True, check=True, timeout=30

@@ -28,8 +28,11 @@ CORE = ("emitter", "line", "timers", "address", "recovery", "heartbeat", "primus
 
 # What a transformer is built on, besides its own file.
 TRANSFORMER_PARTS = {
-    "engine.io": ("http", "sockets", "engine"),
-    "polling": ("http", "engine"),
+    "browserchannel": ("bytes", "carried", "http"),
+    "engine.io": ("bytes", "http", "sockets", "engine"),
+    "polling": ("bytes", "http", "engine"),
+    "socket.io": ("bytes", "carried", "http", "sockets"),
+    "sockjs": ("bytes", "carried", "http", "sockets"),
     "websockets": ("sockets",),
 }
 

@@ -17,19 +17,6 @@ const OLD_PING_TIMEOUT = 60000;
 const BEYOND_ASCII = /[^\0-\x7f]/;
 const BEYOND_BYTES = /[^\0-\xff]/;
 
-// The bytes of a binary message, or nothing for text.
-function binaryOf(message) {
-  if (ArrayBuffer.isView(message)) return new Uint8Array(message.buffer, message.byteOffset, message.byteLength);
-  // Of whichever frame of the page.
-  return Object.prototype.toString.call(message) === '[object ArrayBuffer]' ? new Uint8Array(message) : null;
-}
-
-function textBytes(text) {
-  const bytes = new Uint8Array(text.length);
-  for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  return bytes;
-}
-
 // Never fewer bytes than `text` has as UTF-8.
 function atMost(text) {
   return BEYOND_ASCII.test(text) ? text.length * 3 : text.length;

@@ -17,17 +17,6 @@ function nodeClient(name) {
   }
 }
 
-function byteText(bytes) {
-  let text = '';
-  // In pieces, because of the limit to the number of arguments.
-  for (let at = 0; at < bytes.length; at += 8192) text += String.fromCharCode(...bytes.subarray(at, at + 8192));
-  return text;
-}
-
-function utf8Text(text) {
-  return byteText(new TextEncoder().encode(text));
-}
-
 // The headers that are asked for, and the address without what belongs to them: fetch refuses user and password
 // in an address, and `ws` does not decode them.
 function addressed(url, options) {
@@ -40,24 +29,38 @@ function addressed(url, options) {
   return { address: target.href, headers };
 }
 
+// What a stream of bytes has as text, in the end and meanwhile.
+function readPieces(reader, take) {
+  const decoder = new TextDecoder();
+  let text = '';
+  return reader.read().then(function next({ done, value }) {
+    const piece = decoder.decode(value, { stream: !done });
+    text += piece;
+    if (piece) take(piece);
+    return done ? text : reader.read().then(next);
+  });
+}
+
 // GET, or POST with a body of text. fn(error, text) is called once, later; not after the function that is
-// returned: it gives the request up. `options` are the client's `transport`.
-function httpRequest(url, options, body, fn) {
+// returned: it gives the request up. `options` are the client's `transport`. part(text) is called with each piece of
+// the answer as it comes.
+function httpRequest(url, options, body, fn, { type = 'text/plain;charset=UTF-8', part } = {}) {
   const post = typeof body === 'string';
   const method = post ? 'POST' : 'GET';
   const { address, headers } = addressed(url, options);
   // A simple request, as CORS calls it: no preflight.
-  if (post) headers['Content-Type'] = 'text/plain;charset=UTF-8';
+  if (post) headers['Content-Type'] = type;
 
   let wanted = true;
   const settle = (error, status, text) => {
     if (!wanted) return;
     wanted = false;
-    if (!error && status !== 200) {
+    if (!error && status !== 200 && status !== 204) {
       error = Object.assign(new Error('Unexpected server response: ' + status), { status, body: text });
     }
     fn(error, text);
   };
+  const take = (piece) => { if (wanted && part) part(piece); };
 
   let cancel = null;
   const node = nodeClient(/^https:/.test(url) ? 'https' : 'http');
@@ -66,7 +69,10 @@ function httpRequest(url, options, body, fn) {
     const sent = node.request(address, settings, (answer) => {
       let text = '';
       answer.setEncoding('utf8');
-      answer.on('data', (part) => { text += part; });
+      answer.on('data', (piece) => {
+        text += piece;
+        if (answer.statusCode === 200) take(piece);
+      });
       // Later, when the connection is free for the request that may follow.
       answer.on('end', () => setImmediate(settle, null, answer.statusCode, text));
       answer.on('error', settle);
@@ -75,11 +81,14 @@ function httpRequest(url, options, body, fn) {
     sent.end(body);
     cancel = () => sent.destroy();
   } else {
-    const wanted = options.withCredentials === undefined ? SETTINGS.credentials : options.withCredentials;
-    const credentials = wanted === false ? 'same-origin' : 'include';
+    const { withCredentials = SETTINGS.credentials } = options;
+    const credentials = withCredentials === false ? 'same-origin' : 'include';
     const controller = new AbortController();
     fetch(address, { method, headers, body, credentials, signal: controller.signal })
-      .then((answer) => answer.text().then((text) => [answer.status, text]))
+      .then((answer) => {
+        const pieces = part && answer.status === 200 && answer.body;
+        return (pieces ? readPieces(pieces.getReader(), take) : answer.text()).then((text) => [answer.status, text]);
+      })
       .then(([status, text]) => settle(null, status, text), settle);
     cancel = () => controller.abort();
   }

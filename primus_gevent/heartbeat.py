@@ -40,21 +40,22 @@ class Sweep:
         shortest = min((seconds for seconds in (timeout, ping_interval) if seconds), default=0.0)
         self._step = _step(shortest)
         self._enabled = bool(shortest)
-        self._sessions: Collection[Any] = ()
+        self._watched: list[Collection[Any]] = []
         self._greenlet: Any = None
 
     def watch(self, sessions: Collection[Any], shortest: float) -> None:
-        """Call ``tick(now)`` of each of these too, for as long as there are any.
+        """Call ``tick(now)`` of each of these too, for as long as there are any. Other calls add to it.
 
         Args:
             shortest: seconds of the shortest time that they look for.
         """
-        self._sessions = sessions
+        self._watched.append(sessions)
         self._step = min(self._step, _step(shortest)) if self._enabled else _step(shortest)
         self._enabled = True
 
     def start(self) -> None:
-        """Begin, unless it is running: called with every new spark, so that a forked worker has its own."""
+        """Begin, unless it is running: called with every new spark, so that a forked worker has its own, and
+        for sessions that have no spark yet."""
         if self._enabled and (self._greenlet is None or self._greenlet.dead):
             self._greenlet = gevent.spawn(self._run)
 
@@ -65,12 +66,13 @@ class Sweep:
             self._greenlet = None
 
     def _run(self) -> None:
-        while (sparks := list(self._sparks())) or self._sessions:
+        while (sparks := list(self._sparks())) or any(self._watched):
             now, now_ms = time.monotonic(), int(time.time() * 1000)
             for spark in sparks:
                 self._look(spark, now, now_ms)
-            for session in self._sessions:
-                session.tick(now)
+            for sessions in self._watched:
+                for session in sessions:
+                    session.tick(now)
             session = spark = None
             del sparks  # or the last ones would live as long as the sleep
             gevent.sleep(self._step)

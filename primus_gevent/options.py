@@ -40,8 +40,8 @@ class Options:
     """The URL namespace that Primus owns."""
     parser: Any = "json"
     """Name of a parser, or an object or mapping with ``encoder(data)`` and ``decoder(raw)``."""
-    transformer: str = "websockets"
-    """Name of the real-time framework."""
+    transformer: str | tuple[str, ...] = "websockets"
+    """Name of the real-time framework; or a list, for several on the same pathname."""
     timeout: float | Literal[False] = DEFAULT_TIMEOUT
     """Seconds without incoming data after which a spark is ended; ``False`` turns this off."""
     ping_interval: float | Literal[False] | None = None
@@ -77,7 +77,7 @@ class Options:
     """Networks whose ``X-Forwarded-*`` headers are believed; ``None`` believes everybody, as the
     specification does."""
     transport: Mapping[str, Any] = field(default_factory=dict)
-    """Options of the transformer's own."""
+    """Options of the transformer's own; of several, a mapping from their names to these."""
     max_connections: int | None = None
     """Sparks at a time; a further handshake is answered 503. ``None`` means nine tenths of the
     descriptors that the process may open."""
@@ -319,6 +319,15 @@ def _plugin(name: str, value: Any) -> Any:
     return _texts(name, value)
 
 
+def _transformer(name: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return _text(name, value).lower()
+    names = tuple(item.lower() for item in _texts(name, value))
+    if not names or len(set(names)) < len(names):
+        raise OptionError(f"option {name!r} is a name, or a list of different names, not {value!r}", name)
+    return names if len(names) > 1 else names[0]
+
+
 def _parser(name: str, value: Any) -> Any:
     if isinstance(value, str):
         return _text(name, value).lower()
@@ -332,7 +341,7 @@ def _parser(name: str, value: Any) -> Any:
 _CHECKS: dict[str, Check] = {
     "pathname": _pathname,
     "parser": _parser,
-    "transformer": lambda name, value: _text(name, value).lower(),
+    "transformer": _transformer,
     "timeout": _duration_or_off,
     "ping_interval": _optional(_duration_or_off),
     "origins": _origins,

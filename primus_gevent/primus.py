@@ -11,13 +11,14 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
+from urllib.parse import parse_qsl
 
 import gevent
 from gevent.event import Event
 
 from . import parsing, transformers
 from .dispatchers import FAILURES, Dispatchers
-from .errors import OptionError, ParserError
+from .errors import OptionError, ParserError, UnknownNameError
 from .events import SERVER_EVENTS, is_reserved
 from .heartbeat import Sweep
 from .hosts import drain as drains
@@ -75,7 +76,7 @@ class Primus(Serving):
         self._no_sockets: Event | None = None
         self._state: Literal["open", "draining", "ending", "destroyed"] = "open"
         self._max_connections = self.options.max_connections
-        self._libraries: dict[str, tuple[LibrarySettings, str]] = {}
+        self._libraries: dict[tuple[str, str], tuple[LibrarySettings, str]] = {}
         # What every message needs, looked up once.
         self._parser = parsing.load(self.options.parser)
         self.encode: Callable[[Any], str | bytes] = self._parser.encoder
@@ -88,7 +89,7 @@ class Primus(Serving):
         self._sweep = Sweep(
             self._sparks.by_id.values, self.options.timeout, self.options.effective_ping_interval
         )
-        self.transformer = transformers.load(self.options.transformer)(self)
+        self.transformer = transformers.make(self, self.options.transformer, self.options.transport)
         self._warn_about_heartbeats()
         drains.register(self.drain)
         self._initialised = False
@@ -180,7 +181,8 @@ class Primus(Serving):
             "timeout": options.timeout and round(options.timeout * 1000),
             "pingInterval": interval and round(interval * 1000),
             "parser": self._parser_name,
-            "transformer": options.transformer,
+            "transformer": self.transformer.name,
+            **({} if isinstance(options.transformer, str) else {"transformers": options.transformer}),
         }
 
     @property
@@ -190,32 +192,52 @@ class Primus(Serving):
 
     # -- the client
 
-    def library(self, format: Literal["script", "esm"] = "script") -> str:  # noqa: A002 - its public name
+    @property
+    def transformers(self) -> tuple[str, ...]:
+        """The names of the frameworks that this server speaks."""
+        names = self.options.transformer
+        return (names,) if isinstance(names, str) else names
+
+    def library(
+        self,
+        format: Literal["script", "esm"] = "script",  # noqa: A002 - its public name
+        transformer: str | None = None,
+    ) -> str:
         """The JavaScript client as the text of one file, with this server's options, parser and plugins.
 
         Compiled again when one of them has changed since the last call.
 
         Args:
             format: ``script`` runs in a script tag, as AMD and as CommonJS module; ``esm`` is an ES module.
+            transformer: which of several; the first one if it is left out.
 
         Raises:
             OptionError: the parser is an object without ``library``, its half in JavaScript.
+            UnknownNameError: this server has no such transformer.
         """
-        settings = self._library_settings()
-        compiled = self._libraries.get(format)
+        name = transformer.lower() if transformer is not None else self.transformers[0]
+        if name not in self.transformers:
+            raise UnknownNameError("transformer", name, self.transformers)
+        settings = self._library_settings(name)
+        compiled = self._libraries.get((format, name))
         if compiled is None or compiled[0] != settings:
-            compiled = self._libraries[format] = (settings, compile_library(settings, format=format))
+            compiled = self._libraries[format, name] = (settings, compile_library(settings, format=format))
         return compiled[1]
 
-    def save(self, path: str | os.PathLike[str], format: Literal["script", "esm"] = "script") -> None:  # noqa: A002
+    def save(
+        self,
+        path: str | os.PathLike[str],
+        format: Literal["script", "esm"] = "script",  # noqa: A002 - its public name
+        transformer: str | None = None,
+    ) -> None:
         """Write `library` to a file, in UTF-8. Blocks while it writes.
 
         Raises:
             OSError: the file cannot be written.
         """
-        Path(path).write_text(self.library(format), encoding="utf-8")
+        Path(path).write_text(self.library(format, transformer), encoding="utf-8")
 
-    def _library_settings(self) -> LibrarySettings:
+    def _library_settings(self, transformer: str) -> LibrarySettings:
         options = self.options
         named = isinstance(options.parser, str)
         source = None if named else getattr(self._parser, "library", None)
@@ -227,7 +249,7 @@ class Primus(Serving):
             version=__version__,
             pathname=options.pathname,
             global_name=options.global_name,
-            transformer=options.transformer,
+            transformer=transformer,
             parser=options.parser if named else "custom",
             parser_source=source,
             timeout=options.timeout or None,
@@ -239,12 +261,13 @@ class Primus(Serving):
         )
 
     def library_response(self, environ: Mapping[str, Any]) -> Response:
-        """The answer to a request for ``primus.js``; ``?format=esm`` asks for the ES module."""
-        wants: Literal["script", "esm"] = (
-            "esm" if "format=esm" in environ.get("QUERY_STRING", "").split("&") else "script"
-        )
+        """The answer to a request for ``primus.js``; ``?format=esm`` asks for the ES module, and
+        ``?transformer=`` for the client of one of several frameworks."""
+        query = dict(parse_qsl(environ.get("QUERY_STRING", "")))
         try:
-            source = self.library(wants)
+            source = self.library(
+                "esm" if query.get("format") == "esm" else "script", query.get("transformer")
+            )
         except OptionError as error:
             return Response(404, str(error))
         return documents.library(source, environ)
@@ -317,6 +340,10 @@ class Primus(Serving):
     def watch(self, sessions: Collection[Any], shortest: float) -> None:
         """Call ``tick(now)`` of these now and then; ``shortest`` is the shortest time (s) they look for."""
         self._sweep.watch(sessions, shortest)
+
+    def start_sweep(self) -> None:
+        """Some of those that are to be watched have come. A spark that connects says so by itself."""
+        self._sweep.start()
 
     def refuses(self) -> str:
         """Why no further connection is taken; empty when one is."""
@@ -519,9 +546,8 @@ class Primus(Serving):
         return bool(self._no_sockets.wait(timeout))
 
     def __repr__(self) -> str:
-        return (
-            f"<Primus {self.options.transformer}/{self._parser_name} {self._state} {self.connected} sparks>"
-        )
+        names = "+".join(self.transformers)
+        return f"<Primus {names}/{self._parser_name} {self._state} {self.connected} sparks>"
 
 
 def _default_max_connections() -> int:

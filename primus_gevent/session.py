@@ -118,7 +118,7 @@ class Session:
         self._writable: Event | None = None
         self._active = True
         self._paused = False
-        self._resumed: Waiter | None = None
+        self._resumed: list[Waiter] | None = None
         self._when_free: list[Callable[[], object]] | None = None
         self._close_code = 1000
         self._cut = False  # the client has hung up its last request
@@ -215,7 +215,7 @@ class Session:
             self._writable.wait()
 
     def pause(self) -> None:
-        """Take nothing more from the client: a request that brings messages waits; see `when_resumed`."""
+        """Take nothing more from the client: a request that brings messages waits; see `await_resume`."""
         self._paused = True
         if self.transport is not None:
             self.transport.pause()
@@ -225,12 +225,20 @@ class Session:
         self._paused = False
         if self.transport is not None:
             self.transport.resume()
-        if self._resumed is not None:
-            self._resumed.wake()
+        for waiter in self._resumed or ():
+            waiter.wake()
 
-    def when_resumed(self, waiter: Waiter | None) -> None:
-        """Have this request woken by `resume`; None: no one any more."""
-        self._resumed = waiter
+    def await_resume(self, waiter: Waiter) -> None:
+        """Have this request woken by `resume`, until `forget` is told."""
+        if self._resumed is None:
+            self._resumed = []
+        self._resumed.append(waiter)
+
+    def forget(self, waiter: Waiter) -> None:
+        """This one does not wait any more."""
+        if self._resumed is not None:
+            self._resumed.remove(waiter)
+            self._resumed = self._resumed or None
 
     def peer_left(self) -> bool:
         """Whether the peer has hung up, as far as can be told without reading."""
@@ -354,10 +362,11 @@ class Session:
         self._away_since = None
         self._cut = False
 
-    def release(self, *, cut: bool = False) -> None:
-        """It is over; with ``cut`` because its client has hung up."""
-        self.carrier = None
-        self._cut = cut
+    def release(self, carrier: Carrier, *, cut: bool = False) -> None:
+        """It is over; with ``cut`` because its client has hung up. Another one may have taken its place."""
+        if self.carrier is carrier:
+            self.carrier = None
+            self._cut = cut
         self.free()
 
     @property

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import documents
-from .cors import AccessControl
+from .cors import OK, AccessControl
 from .exchange import Exchange
 from .stack import Layer
 
@@ -38,7 +38,13 @@ def layers(primus: Any) -> list[Layer]:
         exchange.trust(primus.trusted_proxies)
 
     def cors(exchange: Exchange) -> None:
-        headers, exchange.answer = access.decide(exchange.environ)
+        headers, answer = access.decide(exchange.environ)
+        if answer is not None and answer.status == OK:
+            # The origin is allowed. A framework whose protocol has a word on it says the rest.
+            answers_preflight = getattr(primus.transformer, "answers_preflight", None)
+            if answers_preflight is not None and answers_preflight(exchange):
+                answer = None
+        exchange.answer = answer
         exchange.set_headers(headers)
 
     def primus_js(exchange: Exchange) -> None:

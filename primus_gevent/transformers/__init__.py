@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import Any, Protocol
 
-from ..errors import UnknownNameError
+from ..errors import OptionError, UnknownNameError
 from ..middleware.exchange import Exchange
 
-__all__ = ["TRANSFORMERS", "Transformer", "load"]
+__all__ = ["TRANSFORMERS", "Several", "Transformer", "load", "make"]
 
-#: Name to module and class; imported on first use.
+#: Name to module and class; imported on first use. A name with a dot in front is one of ours.
 TRANSFORMERS = {
     "websockets": (".websockets", "WebSockets"),
     "engine.io": (".engineio", "EngineIO"),
     "polling": (".engineio", "Polling"),
+    "faye": (".faye", "Faye"),
 }
 
 
 class Transformer(Protocol):
-    """One framework on one server."""
+    """One framework on one server. Made with the `Primus`, and the mapping that is its option `transport`."""
 
     name: str
+
+    def claims(self, exchange: Exchange) -> bool:
+        """Whether a request is this framework's. Asked only where there are several on one pathname."""
 
     def __call__(self, exchange: Exchange, start_response: Any) -> Iterable[bytes]:
         """Answer a request below the pathname that no layer has answered.
@@ -32,6 +36,38 @@ class Transformer(Protocol):
 
     def refuse(self, exchange: Exchange, start_response: Any) -> Iterable[bytes]:
         """Give ``exchange.answer`` to an upgrade request, in a way that its client understands."""
+
+
+class Several:
+    """Several frameworks on one pathname. Whose a request is, its address tells; what it does not tell is the
+    first one's. Of two that claim the same (WebSockets at the pathname) the first one gets it."""
+
+    def __init__(self, all_of_them: Iterable[Transformer]) -> None:
+        self._all = tuple(all_of_them)
+        self.name = self._all[0].name
+
+    def _of(self, exchange: Exchange) -> Transformer:
+        for transformer in self._all:
+            if transformer.claims(exchange):
+                return transformer
+        return self._all[0]
+
+    def claims(self, exchange: Exchange) -> bool:
+        """Whether one of them does."""
+        return any(transformer.claims(exchange) for transformer in self._all)
+
+    def answers_preflight(self, exchange: Exchange) -> bool:
+        """Whether the one whose request it is wants to answer it itself; those that do not say no."""
+        answers: Any = getattr(self._of(exchange), "answers_preflight", None)
+        return answers is not None and bool(answers(exchange))
+
+    def __call__(self, exchange: Exchange, start_response: Any) -> Iterable[bytes]:
+        """Answer a request that the layers have let pass."""
+        return self._of(exchange)(exchange, start_response)
+
+    def refuse(self, exchange: Exchange, start_response: Any) -> Iterable[bytes]:
+        """Refuse an upgrade."""
+        return self._of(exchange).refuse(exchange, start_response)
 
 
 def load(name: str) -> Any:
@@ -44,3 +80,28 @@ def load(name: str) -> Any:
         raise UnknownNameError("transformer", name, TRANSFORMERS)
     module, attribute = TRANSFORMERS[name]
     return getattr(import_module(module, __name__), attribute)
+
+
+def make(primus: Any, names: str | tuple[str, ...], given: Mapping[str, Any]) -> Transformer:
+    """The transformer of a server, or several as one.
+
+    Args:
+        given: the option `transport`: its own options of one transformer, of several by their names.
+
+    Raises:
+        UnknownNameError: there is none of a name.
+        OptionError: one of ``given`` cannot be used.
+    """
+    if isinstance(names, str):
+        one: Transformer = load(names)(primus, given)
+        return one
+    for name, value in given.items():
+        if name not in names:
+            raise OptionError(
+                f"with several transformers the option 'transport' has a mapping for each, by its name; "
+                f"{name!r} is none of: {', '.join(names)}",
+                "transport",
+            )
+        if not isinstance(value, Mapping):
+            raise OptionError(f"transport option {name!r} is a mapping, not {value!r}", "transport")
+    return Several([load(name)(primus, given.get(name, {})) for name in names])

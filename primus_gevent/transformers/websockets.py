@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from ..errors import OptionError
 from ..middleware.exchange import Exchange
 from ..request import RequestRecord
 from ..transports.base import Receiver
 from ..transports.websocket import WebSocketTransport
+from .options import TransportOptions
 from .upgrade import Upgrades
 
 __all__ = ["WebSockets"]
@@ -20,12 +20,15 @@ class WebSockets:
 
     name = "websockets"
 
-    def __init__(self, primus: Any) -> None:
-        if primus.options.transport:
-            raise OptionError("the transformer 'websockets' has no options of its own", "transport")
+    def __init__(self, primus: Any, given: Mapping[str, Any]) -> None:
+        TransportOptions.parse(given)
         self._primus = primus
         self._upgrades = Upgrades(primus)
         self.refuse = self._upgrades.refuse
+
+    def claims(self, exchange: Exchange) -> bool:
+        """Whether a request is one of this framework's."""
+        return exchange.upgrade and exchange.path in ("", "/")
 
     def __call__(self, exchange: Exchange, start_response: Any) -> Iterable[bytes]:
         """Answer a request that the layers have let pass."""

@@ -40,9 +40,10 @@ class Poll:
 
     Attributes:
         deadline: until when its answer may be on its way (s, monotonic); infinite before that.
+        dismissed: another request has taken its place.
     """
 
-    __slots__ = ("_greenlet", "_hub", "_sock", "_waking", "_watcher", "deadline")
+    __slots__ = ("_greenlet", "_hub", "_sock", "_waking", "_watcher", "deadline", "dismissed")
 
     def __init__(self, hub: Any, sock: Any) -> None:
         self._hub = hub
@@ -51,6 +52,7 @@ class Poll:
         self._waking = False
         self._watcher: Any = None
         self.deadline = inf
+        self.dismissed = False
 
     def wait(self, timeout: float | None = None) -> str:
         """Park until `wake`, until the client hangs up, or for so many seconds; tells which."""
@@ -87,6 +89,11 @@ class Poll:
     def _wake(self) -> None:
         self._waking = False
         self._switch(WOKEN)
+
+    def dismiss(self) -> None:
+        """Another request takes its place: it carries nothing any more."""
+        self.dismissed = True
+        self.wake()
 
     def left(self) -> bool:
         """Whether the client has hung up, though `wait` may not have seen it yet."""

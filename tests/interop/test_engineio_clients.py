@@ -12,7 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from test_interop import ADVICE, slug
+
+from tests.support.interop import ADVICE, slug
 
 HERE = Path(__file__).parent
 SCRIPT = HERE / "engineio_clients.js"

@@ -7,7 +7,6 @@ server; here each of them becomes a test. How to run one by hand: see the README
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,14 +16,14 @@ from typing import NamedTuple
 
 import pytest
 
+from tests.support.interop import ADVICE, slug
+
 HERE = Path(__file__).parent
 
 # Two pairs at a time: most of a run is waiting for heartbeats, but the scenarios have time limits.
 PARALLEL = 2
 
 PAIR_SECONDS = 110.0  # below the time limit of a test, so that the reason is told
-
-ADVICE = "`make test` installs what is missing; by hand: Node.js 18 or newer, and `npm ci` in tests/interop."
 
 
 class Pair(NamedTuple):
@@ -163,10 +162,6 @@ def runs(request: pytest.FixtureRequest) -> Iterator[dict[Pair, Future[Run]]]:
     with ThreadPoolExecutor(PARALLEL) as pool:
         yield {pair: pool.submit(play, pair) for pair in dict.fromkeys(chosen)}
         pool.shutdown(cancel_futures=True)
-
-
-def slug(value: object) -> str:
-    return re.sub(r"\W+", "-", str(value)).strip("-").lower()
 
 
 def marks(pair: Pair) -> list[pytest.MarkDecorator]:

@@ -157,7 +157,7 @@ def test_a_carrier_is_woken(session: Letters) -> None:
     session.send("a")
     session.close()
     assert carrier.woken >= 2
-    session.release()
+    session.release(carrier)
     session.push("b")
     assert session.carrier is None
 
@@ -209,10 +209,10 @@ def test_a_request_that_brings_messages_waits(session: Letters) -> None:
     waiter = Carrier()
     session.pause()
     assert session.paused
-    session.when_resumed(waiter)
+    session.await_resume(waiter)
     session.resume()
     assert (session.paused, waiter.woken) == (False, 1)
-    session.when_resumed(None)
+    session.forget(waiter)
     session.pause()
     session.resume()
     assert waiter.woken == 1
@@ -221,7 +221,7 @@ def test_a_request_that_brings_messages_waits(session: Letters) -> None:
 def test_the_end_wakes_who_waits(session: Letters) -> None:
     waiter = Carrier()
     session.pause()
-    session.when_resumed(waiter)
+    session.await_resume(waiter)
     session.close()
     assert waiter.woken == 1
     assert not session.paused
@@ -241,7 +241,7 @@ def test_goodbye_comes_last_and_is_the_end_when_it_has_arrived(sessions: Session
     carrier = Carrier()
     session.hold(carrier)
     assert session.take() == ["ma", "bye"]
-    session.release()
+    session.release(carrier)
     session.delivered()
     assert session.state == GONE
     assert spark.calls == [("closed", True), "gone"]
@@ -249,11 +249,12 @@ def test_goodbye_comes_last_and_is_the_end_when_it_has_arrived(sessions: Session
 
 
 def test_goodbye_that_did_not_arrive_is_fetched_again(session: Letters) -> None:
+    carrier = Carrier()
     session.close()
-    session.hold(Carrier())
+    session.hold(carrier)
     taken = session.take()
     session.put_back(taken)
-    session.release(cut=True)
+    session.release(carrier, cut=True)
     session.delivered()
     assert session.state == CLOSING
     assert session.take() == ["bye"]
@@ -292,19 +293,21 @@ def test_client_that_stays_away(session: Letters) -> None:
 
 
 def test_client_that_comes_in_time(session: Letters) -> None:
+    carrier = Carrier()
     session.tick(100.0)
-    session.hold(Carrier())
+    session.hold(carrier)
     session.tick(109.0)
     session.tick(200.0)  # it is there
-    session.release()
+    session.release(carrier)
     session.tick(201.0)
     session.tick(211.0)
     assert session.state == OPEN
 
 
 def test_client_that_was_cut_off_is_given_less_time(session: Letters) -> None:
-    session.hold(Carrier())
-    session.release(cut=True)
+    carrier = Carrier()
+    session.hold(carrier)
+    session.release(carrier, cut=True)
     session.tick(100.0)
     session.tick(102.0)
     assert session.state == OPEN
@@ -347,12 +350,13 @@ def test_who_waits_for_the_end_of_a_request(session: Letters) -> None:
     calls: list[int] = []
     session.when_free(lambda: calls.append(1))
     session.when_free(lambda: calls.append(2))
-    session.hold(Carrier())
+    carrier = Carrier()
+    session.hold(carrier)
     assert calls == []
-    session.release()
+    session.release(carrier)
     turn()
     assert calls == [1, 2]
-    session.release()
+    session.release(carrier)
     turn()
     assert calls == [1, 2]
 

@@ -67,15 +67,15 @@ class Server:
 
     def open(self, handshake: str = "EIO=4&transport=polling") -> tuple[Any, str]:
         """A session, and the query of its requests."""
-        before = set(self.primus.transformer.sessions)
+        before = set(self.primus.transformer.requests.sessions)
         status, _, _ = self.ask(handshake)
         assert status == "200 OK"
-        (session,) = set(self.primus.transformer.sessions) - before
+        (session,) = set(self.primus.transformer.requests.sessions) - before
         turn(2)
         return session, f"{handshake}&sid={session.id}"
 
     def close(self) -> None:
-        for session in self.primus.transformer.sessions:
+        for session in self.primus.transformer.requests.sessions:
             session.abort()
         eventually(lambda: self.primus._open_sockets == 0)
         self.primus._sweep.stop()
@@ -105,9 +105,9 @@ def serve() -> Iterator[Callable[..., Server]]:
         ({"ping_timeout": "20"}, "'ping_timeout' is a number of seconds"),
         ({"upgrade_timeout": True}, "'upgrade_timeout' is a number of seconds"),
         ({"ping_interval": inf}, "'ping_interval' is a number of seconds"),
-        ({"transports": []}, "a list of 'polling' and 'websocket'"),
-        ({"transports": "polling"}, "a list of 'polling' and 'websocket'"),
-        ({"transports": ["carrier pigeon"]}, "a list of 'polling' and 'websocket'"),
+        ({"transports": []}, "a list of 'polling', 'websocket'"),
+        ({"transports": "polling"}, "a list of 'polling', 'websocket'"),
+        ({"transports": ["carrier pigeon"]}, "a list of 'polling', 'websocket'"),
         ({"allow_upgrades": 1}, "True or False"),
         ({"cookie": True}, "a name or False"),
         ({"cookie": "a; b"}, "a name or False"),
@@ -217,7 +217,7 @@ def test_an_id_that_is_given_again(serve: Callable[..., Server]) -> None:
     server.sparks[0].end()
     assert old.state == "closing"
     server.ask("EIO=4&transport=polling")
-    fresh = server.primus.transformer.sessions.get("ann")
+    fresh = server.primus.transformer.requests.sessions.get("ann")
     assert (old.state, fresh.state) == ("gone", "open")
     fresh.send("x")
     assert server.ask(query)[2] == b"4x"

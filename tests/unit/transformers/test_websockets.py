@@ -276,5 +276,5 @@ def test_who_has_its_101_already_is_refused_with_a_close_frame(
 
 
 def test_it_has_no_options_of_its_own() -> None:
-    with pytest.raises(OptionError, match="no options of its own"):
+    with pytest.raises(OptionError, match="this transformer has none"):
         Primus(transport={"a": 1})

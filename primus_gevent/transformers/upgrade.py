@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import zlib
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 from gevent import get_hub
 
@@ -17,7 +17,7 @@ from ..middleware.builtin import NO_CACHE
 from ..middleware.exchange import Exchange
 from ..middleware.failures import reason_of
 from ..middleware.origins import is_allowed
-from ..protocols.deflate import DeflateOptions
+from ..protocols.deflate import DeflateOptions, PerMessageDeflate
 from ..protocols.handshake import ServerHandshake
 from ..protocols.websocket import WebSocketProtocol
 from ..request import RequestRecord
@@ -25,7 +25,7 @@ from ..transports.base import Raw, Receiver
 from ..transports.flusher import Flusher
 from ..transports.websocket import WebSocketLimits, WebSocketTransport
 
-__all__ = ["Attach", "Upgrades", "refusal"]
+__all__ = ["Attach", "OpenTransport", "Upgrades", "refusal"]
 
 logger = logging.getLogger("primus_gevent")
 
@@ -50,18 +50,55 @@ MAX_REASON_BYTES = 123  # of a Close frame (RFC 6455, section 5.5)
 Attach = Callable[[WebSocketTransport, RequestRecord, bool], tuple[Receiver, Callable[[], None] | None]]
 
 
+class OpenTransport(Protocol):
+    """Makes the transport of a connection that has been taken; it is started by who has asked for it."""
+
+    def __call__(
+        self,
+        sock: Any,
+        limits: WebSocketLimits,
+        *,
+        max_length: int,
+        max_fragments: int,
+        deflate: PerMessageDeflate | None,
+    ) -> WebSocketTransport: ...
+
+
+def open_websocket(
+    sock: Any,
+    limits: WebSocketLimits,
+    *,
+    max_length: int,
+    max_fragments: int,
+    deflate: PerMessageDeflate | None,
+) -> WebSocketTransport:
+    """The transport of all transformers that do not bring their own."""
+    protocol = WebSocketProtocol(max_length=max_length, max_fragments=max_fragments, deflate=deflate)
+    return WebSocketTransport(sock, protocol, limits, Flusher.of(get_hub()))
+
+
 class Upgrades:
     """Takes the WebSockets of one transformer."""
 
-    def __init__(self, primus: Any, *, max_length: int | None = None) -> None:
+    def __init__(
+        self,
+        primus: Any,
+        *,
+        max_length: int | None = None,
+        open_transport: OpenTransport = open_websocket,
+        compresses: bool = True,
+    ) -> None:
         """
         Args:
             max_length: of a message on the wire, where the framework adds to what the application sends.
+            open_transport: makes the transports.
+            compresses: whether they can; otherwise no compression is agreed on, whatever the option says.
         """
         options = primus.options
         self._primus = primus
         self._max_length = max_length or options.max_length
-        self._compression = _compression(options.compression)
+        self._open = open_transport
+        self._compression = _compression(options.compression) if compresses else False
         self._limits = WebSocketLimits(
             write_buffer=options.write_buffer,
             write_timeout=options.write_timeout,
@@ -146,12 +183,13 @@ class Upgrades:
         return []
 
     def _transport(self, taken: Taken, handshake: ServerHandshake | None) -> WebSocketTransport:
-        protocol = WebSocketProtocol(
+        return self._open(
+            taken.sock,
+            self._limits,
             max_length=self._max_length,
             max_fragments=self._primus.options.max_fragments,
             deflate=handshake.deflate if handshake else None,
         )
-        return WebSocketTransport(taken.sock, protocol, self._limits, Flusher.of(get_hub()))
 
 
 class _Nobody:

@@ -181,8 +181,8 @@ class Primus(Serving):
             "timeout": options.timeout and round(options.timeout * 1000),
             "pingInterval": interval and round(interval * 1000),
             "parser": self._parser_name,
-            "transformer": self.transformer.name,
-            **({} if isinstance(options.transformer, str) else {"transformers": options.transformer}),
+            "transformer": self.transformers[0],
+            **({"transformers": self.transformers} if len(self.transformers) > 1 else {}),
         }
 
     @property

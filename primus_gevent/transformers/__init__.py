@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any, Protocol
 
+from .. import library as javascript
 from ..errors import OptionError, UnknownNameError
 from ..middleware.exchange import Exchange
 
-__all__ = ["TRANSFORMERS", "Several", "Transformer", "load", "make"]
+__all__ = ["TRANSFORMERS", "Several", "Transformer", "load", "make", "register"]
 
 #: Name to module and class; imported on first use. A name with a dot in front is one of ours.
 TRANSFORMERS = {
@@ -40,21 +42,25 @@ class Transformer(Protocol):
 
 class Several:
     """Several frameworks on one pathname. Whose a request is, its address tells; what it does not tell is the
-    first one's. Of two that claim the same (WebSockets at the pathname) the first one gets it."""
+    first one's. Of two that claim the same (WebSockets at the pathname) the first one gets it.
+
+    Attributes:
+        all: the transformers.
+    """
 
     def __init__(self, all_of_them: Iterable[Transformer]) -> None:
-        self._all = tuple(all_of_them)
-        self.name = self._all[0].name
+        self.all = tuple(all_of_them)
+        self.name = self.all[0].name
 
     def _of(self, exchange: Exchange) -> Transformer:
-        for transformer in self._all:
+        for transformer in self.all:
             if transformer.claims(exchange):
                 return transformer
-        return self._all[0]
+        return self.all[0]
 
     def claims(self, exchange: Exchange) -> bool:
         """Whether one of them does."""
-        return any(transformer.claims(exchange) for transformer in self._all)
+        return any(transformer.claims(exchange) for transformer in self.all)
 
     def answers_preflight(self, exchange: Exchange) -> bool:
         """Whether the one whose request it is wants to answer it itself; those that do not say no."""
@@ -68,6 +74,28 @@ class Several:
     def refuse(self, exchange: Exchange, start_response: Any) -> Iterable[bytes]:
         """Refuse an upgrade."""
         return self._of(exchange).refuse(exchange, start_response)
+
+
+def register(name: str, where: str, library: str | Path, parts: Sequence[str] = ()) -> None:
+    """Make a transformer from outside this package known, for every `Primus` that is made afterwards.
+
+    Args:
+        name: for the option ``transformer``, in lower case.
+        where: the class, as ``module:Class``; imported on first use.
+        library: JavaScript that defines ``function transformer(client, relay)``, or the path of its file.
+        parts: names of our own files that it is built on, such as ``sockets`` and ``http``.
+
+    Raises:
+        OptionError: ``where`` has not this form.
+        OSError: the file cannot be read.
+    """
+    module, _, attribute = where.partition(":")
+    if not module or not attribute:
+        raise OptionError(f"a transformer is at 'module:Class', not {where!r}", "transformer")
+    text = library.read_text("utf-8") if isinstance(library, Path) else library
+    TRANSFORMERS[name] = (module, attribute)
+    javascript.OUTSIDE[name] = text
+    javascript.TRANSFORMER_PARTS[name] = tuple(parts)
 
 
 def load(name: str) -> Any:

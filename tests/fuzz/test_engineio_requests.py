@@ -121,7 +121,7 @@ def test_any_request_is_answered(handshake: str, asked: list[dict[str, Any]], co
     with hub_errors() as errors:
         status, _, body = ask(primus, REQUEST_METHOD="GET", QUERY_STRING=handshake)
         assert status == "200"
-        (session,) = primus.transformer.sessions
+        (session,) = primus.transformer.requests.sessions
         for request in asked:
             request["QUERY_STRING"] = request["QUERY_STRING"].replace("SID", session.id)
             status, headers, body = ask(primus, **request)
@@ -133,9 +133,9 @@ def test_any_request_is_answered(handshake: str, asked: list[dict[str, Any]], co
             assert b"Traceback" not in body
             assert session.carrier is None
             assert session.post is None
-        for session in primus.transformer.sessions:
+        for session in primus.transformer.requests.sessions:
             session.abort()
-        assert len(primus.transformer.sessions) == 0
+        assert len(primus.transformer.requests.sessions) == 0
         turn(2)
         assert len(primus) == 0
         assert primus._open_sockets == 0
@@ -150,10 +150,10 @@ def test_bodies_in_a_session(handshake: str, sent: list[bytes]) -> None:
     primus = Primus(transformer="engine.io", max_length=1000, close_timeout=0.01, transport={"cookie": "io"})
     with hub_errors() as errors:
         ask(primus, REQUEST_METHOD="GET", QUERY_STRING=handshake)
-        (session,) = primus.transformer.sessions
+        (session,) = primus.transformer.requests.sessions
         query = f"{handshake}&sid={session.id}"
         for body in sent:
-            known = primus.transformer.sessions.get(session.id) is not None
+            known = primus.transformer.requests.sessions.get(session.id) is not None
             status, _, answer = ask(primus, REQUEST_METHOD="POST", QUERY_STRING=query, body=body)
             assert (status, answer) == (("200", b"ok") if known else ("400", answer))
         status, _, answer = ask(primus, REQUEST_METHOD="GET", QUERY_STRING=query)

@@ -229,6 +229,11 @@ def is_alive(candidate: greenlet) -> bool:
     return not candidate.dead and candidate is not world.primus._sweep._greenlet
 
 
+def count_sessions(transformer: Any) -> int:
+    requests = getattr(transformer, "requests", None)
+    return 0 if requests is None else len(requests.sessions)
+
+
 @app.get("/control/state")
 def state() -> Response:
     if not gc.get_freeze_count():
@@ -240,7 +245,7 @@ def state() -> Response:
         pid=os.getpid(),
         sparks=len(primus),
         connected=primus.connected,
-        sessions=len(getattr(primus.transformer, "sessions", ())),
+        sessions=sum(count_sessions(one) for one in getattr(primus.transformer, "all", [primus.transformer])),
         objects=sum(isinstance(thing, primus.Spark) for thing in gc.get_objects()),
         greenlets=greenlets,
         rss=int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize(),

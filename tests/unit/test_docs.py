@@ -182,7 +182,7 @@ def test_every_public_attribute_is_documented(kind: type, heading: str) -> None:
         # what transports, transformers and sparks call, on each other
         Primus: {"connect", "forget", "gone", "make_spark", "refuses", "report", "spark_ended", "dropped"}
         | {"library_response"}  # for the layer `primus.js`
-        | {"draining", "new_id", "watch"},  # for sessions
+        | {"draining", "new_id", "start_sweep", "watch"},  # for sessions
         Spark: {"announced", "closed", "fail", "gone", "ping", "ready", "receive", "refuse"}
         | {"seen_at", "pinged_at", "pings_itself"}  # for the sweep
         | {"not_sent", "sending", "watched"},  # for broadcasts

@@ -1,4 +1,4 @@
-"""The transformer `faye`: what the suite asks of `websockets` on every server, asked of the wire's other reader.
+"""The transformer `faye`: what the suite asks of `websockets`, asked of the other reader of that wire.
 
 Its tests are those of three other modules, with servers of another transformer. What is further down is about
 what differs, or could.

@@ -507,6 +507,16 @@ def test_parser() -> None:
         client.close_properly()
 
 
+def test_own_transformer() -> None:
+    with script("own_transformer.py") as example, example.connect("?framework=reversed") as client:
+        client.send(frame(TEXT, b'"desserts"'))
+        assert client.recv_text() == '"stressed, on the wire desserts"'[::-1]
+        assert json.loads(example.get("/primus/spec"))["transformers"] == ["reversed", "websockets"]
+        assert "turned" in example.get("/primus/primus.js")
+        assert "turned" not in example.get("/primus/primus.js?transformer=websockets")
+        client.close_properly()
+
+
 # -- the rest of the specification
 
 

@@ -11,17 +11,19 @@ from typing import Any
 import gevent
 import pytest
 
+from examples import own_transformer
 from primus_gevent import OptionError, Primus, UnknownNameError, library, transformers
 from tests.unit.fakes import ENVIRON
-from tests.unit.transformers import toy
 
 ROOT = Path(__file__).resolve().parents[3]
 UPGRADE = {"HTTP_UPGRADE": "websocket", "HTTP_CONNECTION": "Upgrade"}
 
 
 @pytest.fixture
-def toys() -> Iterator[None]:
-    transformers.register("toy", "tests.unit.transformers.toy:Toy", toy.LIBRARY, parts=["sockets"])
+def toy() -> Iterator[None]:
+    transformers.register(
+        "toy", "examples.own_transformer:Reversed", own_transformer.LIBRARY, parts=["sockets"]
+    )
     yield
     del transformers.TRANSFORMERS["toy"], library.OUTSIDE["toy"], library.TRANSFORMER_PARTS["toy"]
 
@@ -36,7 +38,7 @@ def ask(primus: Primus, path: str = "/primus/", query: str = "", **environ: Any)
 # -- from outside
 
 
-def test_toy_speaks_with_its_client(toys: None) -> None:
+def test_it_speaks_with_its_client(toy: None) -> None:
     primus = Primus(transformer="TOY")
     primus.on("connection", lambda spark: spark.pipe(spark))
     server = primus.listen(0, "127.0.0.1")
@@ -61,11 +63,11 @@ def test_toy_speaks_with_its_client(toys: None) -> None:
         primus.destroy()
 
 
-def test_toy_beside_others(toys: None) -> None:
+def test_it_beside_others(toy: None) -> None:
     primus = Primus(transformer=["engine.io", "toy"], transport={"toy": {"colour": "red"}})
-    assert [one.name for one in primus.transformer.all] == ["engine.io", "toy"]
-    assert primus.transformer.all[1].given == {"colour": "red"}
-    assert ask(primus, query="toy=1") == ("200 OK", b"a toy")
+    assert [one.name for one in primus.transformer.all] == ["engine.io", "reversed"]
+    assert primus.transformer.all[1].options == {"colour": "red"}
+    assert ask(primus, query="framework=reversed") == ("426 Upgrade Required", b"Come with a WebSocket")
     assert "turned" in primus.library(transformer="toy")
     primus.destroy()
 
@@ -77,10 +79,10 @@ def test_where_that_is_no_place(where: str) -> None:
     assert "toy" not in transformers.TRANSFORMERS
 
 
-def test_library_from_a_file(tmp_path: Path, toys: None) -> None:
+def test_library_from_a_file(tmp_path: Path, toy: None) -> None:
     path = tmp_path / "toy.js"
     path.write_text("function transformer() { return 'from a file'; }\n", "utf-8")
-    transformers.register("toy", "tests.unit.transformers.toy:Toy", path)
+    transformers.register("toy", "examples.own_transformer:Reversed", path)
     assert "from a file" in Primus(transformer="toy").library()
     assert "findWebSocket" not in Primus(transformer="toy").library()
 

@@ -26,7 +26,7 @@ from json.encoder import encode_basestring
 from typing import Any, Final
 from urllib.parse import unquote_plus
 
-from ..errors import RemoteProtocolError
+from primus_gevent.errors import RemoteProtocolError
 
 __all__ = [
     "ARRAY_BYTES",
@@ -36,8 +36,10 @@ __all__ = [
     "EVENTSOURCE",
     "GREETING",
     "HEARTBEAT",
+    "JAVASCRIPT",
     "OPEN",
     "PAYLOAD_EXPECTED",
+    "STILL_OPEN",
     "XHR",
     "XHR_STREAMING",
     "Framing",
@@ -124,6 +126,9 @@ def _json_text(text: str) -> str:
     quoted = encode_basestring(text)
     return quoted if text.isascii() else _LONE.sub(_escape, quoted)
 
+
+#: For a second request that wants to receive.
+STILL_OPEN: Final = close_frame(2010, "Another connection still open")
 
 # -- from the client
 
@@ -375,7 +380,7 @@ def iframe_page(sockjs_url: str) -> tuple[bytes, str]:
 
 
 def info_document(*, websocket: bool, cookie_needed: bool, entropy: int) -> bytes:
-    """What ``info`` answers.
+    """What ``info`` answers. ``resume`` is ours: it tells our clients that they may count messages.
 
     Args:
         websocket: whether a client should try it.
@@ -387,5 +392,6 @@ def info_document(*, websocket: bool, cookie_needed: bool, entropy: int) -> byte
         "origins": ["*:*"],  # says nothing, but has always been there
         "cookie_needed": cookie_needed,
         "entropy": entropy,
+        "resume": True,
     }
     return json.dumps(document, separators=(",", ":")).encode()

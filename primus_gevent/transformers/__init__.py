@@ -19,6 +19,8 @@ TRANSFORMERS = {
     "engine.io": (".engineio", "EngineIO"),
     "polling": (".engineio", "Polling"),
     "faye": (".faye", "Faye"),
+    "sockjs": (".sockjs", "SockJS"),
+    "browserchannel": (".browserchannel", "BrowserChannel"),
 }
 
 

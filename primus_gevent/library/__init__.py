@@ -28,11 +28,11 @@ CORE = ("emitter", "line", "timers", "address", "recovery", "heartbeat", "primus
 
 # What a transformer is built on, besides its own file.
 TRANSFORMER_PARTS = {
-    "browserchannel": ("bytes", "carried", "http"),
-    "engine.io": ("bytes", "http", "sockets", "engine"),
+    "browserchannel": ("bytes", "carried", "http", "session"),
+    "engine.io": ("bytes", "http", "sockets", "upgrade", "engine"),
     "polling": ("bytes", "http", "engine"),
-    "socket.io": ("bytes", "carried", "http", "sockets"),
-    "sockjs": ("bytes", "carried", "http", "sockets"),
+    "socket.io": ("bytes", "carried", "http", "sockets", "upgrade", "session", "transports"),
+    "sockjs": ("bytes", "carried", "http", "sockets", "upgrade", "session", "transports"),
     "websockets": ("sockets",),
 }
 
@@ -44,8 +44,12 @@ PARSER_PARTS = {
     "msgpack": ("members", "pack"),
 }
 
-# Parsers that differ from another one on the server only.
+# Those that differ from another one on the server only.
+TRANSFORMER_ALIASES = {"faye": "websockets"}
 PARSER_ALIASES = {"orjson": "json"}
+
+# Text of transformers that are not ours, by their names; see `transformers.register`.
+OUTSIDE: dict[str, str] = {}
 
 # The client pings this much before the server's timer runs out; what a default client of 2.4 does.
 PING_MARGIN = 10.0
@@ -64,7 +68,7 @@ class LibrarySettings:
         version: version of the server, `Primus.prototype.version` in the client.
         pathname: path that the server owns, with its leading slash.
         global_name: name of the global in a plain script.
-        transformer: name of a file in ``js/transformers``, in lower case.
+        transformer: name of a file in ``js/transformers`` or an alias of one, in lower case.
         parser: name of a file in ``js/parsers`` or an alias of one, in lower case; not looked at with a
             ``parser_source``.
         parser_source: JavaScript expression ``{encoder, decoder}`` of a parser that is not ours.
@@ -151,6 +155,7 @@ def ping_interval(timeout: float | None) -> int | Literal[False]:
 
 def transformer_source(name: str) -> str:
     """Text that defines ``transformer``, and what that needs."""
+    name = TRANSFORMER_ALIASES.get(name, name)
     own = named_source("transformer", name)
     return "".join(source(f"{part}.js") for part in TRANSFORMER_PARTS.get(name, ())) + own
 
@@ -168,12 +173,16 @@ def known(kind: Literal["transformer", "parser"]) -> list[str]:
     """The names of the transformers or parsers that the client is written for."""
     folder = files(__name__) / "js" / f"{kind}s"
     names = {entry.name[: -len(".js")] for entry in folder.iterdir() if entry.name.endswith(".js")}
-    return sorted(names.union(PARSER_ALIASES) if kind == "parser" else names)
+    if kind == "parser":
+        return sorted(names.union(PARSER_ALIASES))
+    return sorted(names.union(TRANSFORMER_ALIASES, OUTSIDE))
 
 
 def named_source(kind: Literal["transformer", "parser"], name: str) -> str:
     if name not in known(kind):
         raise UnknownNameError(kind, name, known(kind))
+    if kind == "transformer" and name in OUTSIDE:
+        return OUTSIDE[name]
     return source(f"{kind}s/{name}.js")
 
 

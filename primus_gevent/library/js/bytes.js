@@ -1,5 +1,12 @@
 // Bytes and text: what HTTP and the frameworks that know only one of them need.
 
+const BEYOND_ASCII = /[^\0-\x7f]/;
+
+// Never fewer bytes than `text` has as UTF-8.
+function atMost(text) {
+  return BEYOND_ASCII.test(text) ? text.length * 3 : text.length;
+}
+
 function byteText(bytes) {
   let text = '';
   // In pieces, because of the limit to the number of arguments.

@@ -14,13 +14,7 @@ const GOODBYE_MS = 5000;
 // The pingTimeout of engine.io 1.x, unless configured; 3.x waits 5 or 20 seconds.
 const OLD_PING_TIMEOUT = 60000;
 
-const BEYOND_ASCII = /[^\0-\x7f]/;
 const BEYOND_BYTES = /[^\0-\xff]/;
-
-// Never fewer bytes than `text` has as UTF-8.
-function atMost(text) {
-  return BEYOND_ASCII.test(text) ? text.length * 3 : text.length;
-}
 
 class Engine {
   constructor(client, relay) {

@@ -96,8 +96,9 @@ def test_an_unknown_format() -> None:
 
 
 def test_names_are_those_of_the_files() -> None:
-    assert known("transformer") == sorted(path.stem for path in (JS_SOURCES / "transformers").glob("*.js"))
-    assert {"engine.io", "polling", "websockets"} <= set(known("transformer"))
+    transformers = {path.stem for path in (JS_SOURCES / "transformers").glob("*.js")}
+    assert transformers == {"browserchannel", "engine.io", "polling", "socket.io", "sockjs", "websockets"}
+    assert known("transformer") == sorted({*transformers, "faye"})
     parsers = {path.stem for path in (JS_SOURCES / "parsers").glob("*.js")}
     assert parsers == {"binary", "ejson", "json", "jsonh", "msgpack"}
     assert known("parser") == sorted({*parsers, "orjson"})
@@ -105,6 +106,11 @@ def test_names_are_those_of_the_files() -> None:
 
 def test_orjson_is_json_to_a_client() -> None:
     assert compile_library(settings(parser="orjson")) == compile_library(settings(parser="json"))
+
+
+def test_faye_is_websockets_to_a_client() -> None:
+    faye = compile_library(settings(transformer="faye"))
+    assert faye == compile_library(settings(transformer="websockets"))
 
 
 @pytest.mark.parametrize("name", ["binary", "ejson", "jsonh", "msgpack"])
@@ -115,12 +121,22 @@ def test_a_parser_brings_what_it_is_built_on_and_no_other_does(name: str) -> Non
     assert "setMember" not in compile_library(settings())
 
 
-@pytest.mark.parametrize("name", ["engine.io", "polling", "websockets"])
-def test_a_transformer_brings_what_it_is_built_on_and_no_more(name: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "parts"),
+    [
+        ("browserchannel", ["Session", "httpRequest", "toText"]),
+        ("engine.io", ["Engine", "findWebSocket", "httpRequest"]),
+        ("polling", ["Engine", "httpRequest"]),
+        ("socket.io", ["Session", "TransportSession", "findWebSocket", "httpRequest", "toText"]),
+        ("sockjs", ["Session", "TransportSession", "findWebSocket", "httpRequest", "toText"]),
+        ("websockets", ["findWebSocket"]),
+    ],
+)
+def test_a_transformer_brings_what_it_is_built_on_and_no_more(name: str, parts: list[str]) -> None:
     text = compile_library(settings(transformer=name))
     assert text.index("function transformer(") < text.index("function Primus(")
-    assert ("class Engine " in text) == ("function httpRequest(" in text) == (name != "websockets")
-    assert ("function findWebSocket(" in text) == (name != "polling")
+    parts_of_all = r"(Engine|Session|TransportSession|findWebSocket|httpRequest|toText)"
+    assert sorted(re.findall(rf"^ *(?:class|function) {parts_of_all}\b", text, re.MULTILINE)) == parts
 
 
 def test_a_parser_of_the_application_replaces_ours() -> None:

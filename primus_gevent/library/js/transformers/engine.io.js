@@ -6,8 +6,6 @@
 // `headers`. In Node the others go to `http` and `ws`: `agent`, `ca`, `cert`, ... The client option `websockets: false` is
 // polling only.
 
-function ignore() {}
-
 class UpgradableEngine extends Engine {
   constructor(client, relay) {
     super(client, relay);
@@ -28,15 +26,7 @@ class UpgradableEngine extends Engine {
   }
 
   connect() {
-    const { options } = this;
-    const { Socket, configurable } = findWebSocket();
-    const url = this.address('websocket', options.forceBase64 ? '&b64=1' : '');
-    const { address, headers } = addressed(url, options);
-    const socket = configurable
-      ? new Socket(address, [], Object.assign({}, options, { headers }))
-      : new Socket(url);
-    socket.binaryType = 'arraybuffer';
-    return socket;
+    return openWebSocket(this.address('websocket', this.options.forceBase64 ? '&b64=1' : ''), this.options);
   }
 
   opened(handshake) {
@@ -144,12 +134,6 @@ class UpgradableEngine extends Engine {
     if (this.transport.socket) dismiss(this.transport.socket);
     super.abort();
   }
-}
-
-function dismiss(socket) {
-  // Closing one that is not open yet is an error to `ws`.
-  socket.onopen = socket.onmessage = socket.onerror = socket.onclose = ignore;
-  socket.close();
 }
 
 function transformer(client, relay) {

@@ -463,6 +463,12 @@ class Arrays:
         count = self.last_sent + 1 - self._first
         return self._sent_units + count + 1 if count else 0
 
+    def clear(self) -> None:
+        """Nobody will come for them any more."""
+        self._kept.clear()
+        self._first = self.last_sent + 1
+        self._taken = self._sent_units = self.size = 0
+
     def __repr__(self) -> str:
         return f"<Arrays from {self._first}: {len(self._kept)} kept, {self.waiting} waiting>"
 

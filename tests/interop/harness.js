@@ -222,7 +222,7 @@
 
     /** Whether Engine.IO carries the messages. */
     get engine() {
-      return this.transformer !== 'websockets';
+      return ['engine.io', 'polling'].includes(this.transformer);
     }
 
     get base() {

@@ -19,7 +19,13 @@ const harness = require('./harness');
 const ROOT = path.join(__dirname, '..', '..');
 const CLIENTS = ['ours', 'primus8', 'primus24'];
 const SERVERS = ['python', 'primus8', 'primus24'];
-const WAYS = { websockets: ['websocket'], polling: ['polling'], 'engine.io': ['upgrade', 'upgraded', 'polling', 'websocket'] };
+const WAYS = {
+  websockets: ['websocket'],
+  faye: ['websocket'],
+  polling: ['polling'],
+  'engine.io': ['upgrade', 'upgraded', 'polling', 'websocket']
+};
+const ENGINE = ['engine.io', 'polling']; // those that speak Engine.IO
 const MIB = 1024 * 1024;
 
 // Without --parser everything that does not depend on it is played, with `json`.
@@ -212,7 +218,7 @@ function evaluate(source) {
 function plan() {
   const { transformer } = settings;
   // all with the same limit, which is the default of ours; Engine.IO's is for a whole request
-  const limit = settings.server === 'primus8' ? { maxLength: transformer === 'websockets' ? MIB : 2 * MIB } : {};
+  const limit = settings.server === 'primus8' ? { maxLength: ENGINE.includes(transformer) ? 2 * MIB : MIB } : {};
   if (!settings.parser) {
     const common = {
       main: { transformer, ...limit },
@@ -227,7 +233,7 @@ function plan() {
       // the official one gives a client no longer for its answer than until the next ping
       pinged: { transformer, timeout, pingInterval: settings.server === 'primus8' ? 1 : 0.5 },
       both: { transformer, timeout, pingInterval: 1 },
-      ...(transformer === 'websockets' ? {} : { quick: { transformer, heartbeats: { pingInterval: 0.3, pingTimeout: 0.3 } } })
+      ...(ENGINE.includes(transformer) ? { quick: { transformer, heartbeats: { pingInterval: 0.3, pingTimeout: 0.3 } } } : {})
     };
     return [{ parser: 'json', suites: settings.suite ? settings.suite.split(',') : SUITES.json, common, apart }];
   }
@@ -270,7 +276,7 @@ function equip(one, ports, libraries, sources) {
   if (settings.parser) return;
   for (const kind of CLIENTS.filter((other) => other !== client)) {
     // Originals among themselves need no client of ours. Their generations speak other revisions of Engine.IO.
-    const foreign = transformer !== 'websockets' && settings.server !== 'python' && kind !== settings.server;
+    const foreign = ENGINE.includes(transformer) && settings.server !== 'python' && kind !== settings.server;
     if (kind === 'ours' ? libraries.length : !foreign) one.others.push({ kind, Client: make(kind, 0) });
   }
 }

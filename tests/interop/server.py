@@ -129,7 +129,7 @@ class TestServer:
             given["plugin"] = {"shout": PLUGIN}
         # Else we are warned that every page could send its visitor's cookies. In a browser the Engine.IO
         # client of 2.4 insists on that, though.
-        if "authorization" in options and given.get("transformer", "websockets") == "websockets":
+        if "authorization" in options and given.get("transformer") not in ("engine.io", "polling"):
             given["credentials"] = False
         self.primus = Primus(app, **given)
         self.max_length = options.get("maxLength", 1024 * 1024)

@@ -56,6 +56,10 @@ PAIRS = [
 ]
 
 
+# The wire is that of `websockets`; in Node the official clients speak it with another package.
+FAYE_PAIRS = [Pair(client, "python", transformer="faye") for client in ("primus8", "primus24", "ours")]
+
+
 def engine(*settings: object, ways: str, **more: object) -> Pair:
     return Pair(*settings, transformer="engine.io", ways=tuple(ways.split()), **more)  # type: ignore[arg-type]
 
@@ -91,6 +95,12 @@ PARSER_PAIRS = [
     Pair("ours", "primus24", parsers=MORE_24),
     Pair("primus8", "primus8", parsers=MORE),
     Pair("primus24", "primus24", parsers=MORE_24),
+]
+
+# Whose frames are bytes.
+FAYE_PARSER_PAIRS = [
+    Pair(client, "python", transformer="faye", parsers=("msgpack", "binary"))
+    for client in ("primus8", "primus24")
 ]
 
 ENGINE_PARSER_PAIRS = [
@@ -192,7 +202,7 @@ SCENARIOS = scenarios()
     ("pair", "way"),
     [
         pytest.param(pair, way, marks=marks(pair), id=name(pair, way))
-        for pair in (*PAIRS, *ENGINE_PAIRS)
+        for pair in (*PAIRS, *FAYE_PAIRS, *ENGINE_PAIRS)
         for way in pair.ways
     ],
 )
@@ -206,7 +216,7 @@ def test_scenario(pair: Pair, way: str, scenario: str, runs: dict[Pair, Future[R
     ("pair", "way", "parser"),
     [
         pytest.param(pair, way, parser, marks=marks(pair), id=f"{name(pair, way)}-{parser}")
-        for pair in (*PARSER_PAIRS, *ENGINE_PARSER_PAIRS)
+        for pair in (*PARSER_PAIRS, *FAYE_PARSER_PAIRS, *ENGINE_PARSER_PAIRS)
         for way in pair.ways
         for parser in pair.parsers
     ],

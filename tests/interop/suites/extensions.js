@@ -21,7 +21,10 @@
 
   const FAILED = ['readyStateChange opening', 'error', ...CLOSED, 'end'];
   const inNode = (world) => (world.browser ? 'a page is not told how a server answered a handshake' : undefined);
-  const asWebSocket = (world) => (world.engine ? 'only the WebSocket itself tells that' : inNode(world));
+  const asWebSocket = (world) => {
+    if (world.transformer === 'faye' && world.kind !== 'ours') return 'faye-websocket tells it by words in its error';
+    return world.engine ? 'only the WebSocket itself tells that' : inNode(world);
+  };
 
   /** Checks how many requests the hook has seen; Engine.IO asks for every single one. */
   function askedFor(world, { asked }, connections) {

@@ -37,8 +37,9 @@ from typing import Any, Final
 import gevent
 from gevent import get_hub
 
+from .. import hosts
 from ..errors import RemoteProtocolError
-from ..middleware import status_line
+from ..middleware import inherited, status_line
 from ..middleware.exchange import Exchange
 from ..middleware.origins import is_script_allowed
 from ..protocols import sockjs
@@ -494,7 +495,10 @@ class SockJS:
         if exchange.upgrade:
             exchange.answer = partial(_answer, status, own, body)
             return self.refuse(exchange, start_response)
-        headers = self.requests.complete(exchange, start_response, own)
+        headers = inherited(own, exchange.headers)
+        if self._primus.draining:
+            hosts.close_after(start_response)
+            headers.append(("Connection", "close"))
         if any(name == "Expires" for name, _ in own):
             headers = [header for header in headers if header[0].lower() != "pragma"]
         if exchange.environ["REQUEST_METHOD"] == "HEAD":

@@ -27,9 +27,10 @@ format: venv-dev  ## format the code and mend what lint can mend
 
 bench: venv-dev  ## run every benchmark and record the results (ARGS="--quick" for a look)
 	@scripts/npm benchmarks
-	@for question in echo broadcast connect_rate idle_memory engineio_echo polling; do \
+	@for question in echo broadcast connect_rate idle_memory engineio_echo frameworks_echo polling; do \
 	  .venv/bin/python benchmarks/$$question.py --json benchmarks/results/$$question.json $(ARGS) || exit 1; echo; \
 	done
+	@.venv/bin/python benchmarks/library_size.py --json benchmarks/results/library_size.json $(if $(findstring --quick,$(ARGS)),--quick)
 
 soak: venv-dev npm system  ## the long runs that look for leaks and drift
 	@.venv/bin/python -m pytest -m soak --timeout 3600 $(ARGS)

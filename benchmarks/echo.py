@@ -8,12 +8,12 @@ CONNECTIONS = 50
 DEPTHS = (1, 16)
 
 
-def case(depth: int, quick: bool, servers: tuple[Server, ...], *, engineio: bool = False) -> Case:
+def case(depth: int, quick: bool, servers: tuple[Server, ...], framework: str = "websockets") -> Case:
     def measure(running: Running, load: Load) -> Sample:
-        return load.run(running, "echo", e=engineio, c=CONNECTIONS, d=depth, t=1 if quick else 5)
+        return load.run(running, "echo", f=framework, c=CONNECTIONS, d=depth, t=1 if quick else 5)
 
     return Case(
-        name=f"echo, {depth} in flight",
+        name=f"echo, {depth} in flight" if framework == "websockets" else f"{framework}, {depth} in flight",
         mode="echo",
         metric="frames_per_s",
         unit="frames/s",

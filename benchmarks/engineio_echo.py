@@ -8,7 +8,7 @@ from harness import ENGINEIO_BLOCKING, ENGINEIO_EVENTS, ENGINEIO_ORIGINAL, Case,
 
 def cases(quick: bool) -> list[Case]:
     servers = (ENGINEIO_BLOCKING, ENGINEIO_EVENTS, ENGINEIO_ORIGINAL)
-    return [case(depth, quick, servers, engineio=True) for depth in DEPTHS]
+    return [case(depth, quick, servers, "engine.io") for depth in DEPTHS]
 
 
 if __name__ == "__main__":

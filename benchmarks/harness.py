@@ -59,6 +59,12 @@ RAW = _python("raw", "raw gevent-websocket", "gevent_websocket_raw.py")
 
 ENGINEIO_BLOCKING = _python("ours", BLOCKING, "ours_echo.py", "engine.io")
 ENGINEIO_EVENTS = _python("ours_events", EVENTS, "ours_events.py", "engine.io")
+SOCKJS_BLOCKING = _python("ours", BLOCKING, "ours_echo.py", "sockjs")
+SOCKJS_EVENTS = _python("ours_events", EVENTS, "ours_events.py", "sockjs")
+SOCKJS_ORIGINAL = _original("primus 8.0.9 + sockjs 0.3.24", "8", "sockjs")
+SOCKETIO_BLOCKING = _python("ours", BLOCKING, "ours_echo.py", "socket.io")
+SOCKETIO_EVENTS = _python("ours_events", EVENTS, "ours_events.py", "socket.io")
+SOCKETIO_ORIGINAL = _original("primus 2.4.12 + socket.io 0.9.19", "2", "socket.io")
 ENGINEIO_ORIGINAL = _original("primus 8.0.9 + engine.io 6.6.4", "8", "engine.io")
 ENGINEIO_ORIGINAL_2 = _original("primus 2.4.12 + engine.io 1.8.5", "2", "engine.io")
 
@@ -275,6 +281,13 @@ class Case:
     smaller_is_better: bool = False
 
 
+def _locked(packages: dict[str, Any], folder: str, name: str) -> str:
+    """The version of an npm package; one that only one generation needs is at the top."""
+    found = packages.get(f"{folder}node_modules/{name}") or packages[f"node_modules/{name}"]
+    text: str = found["version"]
+    return text
+
+
 def machine() -> dict[str, Any]:
     """What the figures were measured on."""
     cpu = platform.processor()
@@ -298,10 +311,10 @@ def machine() -> dict[str, Any]:
             },
             "node": node.removeprefix("v"),
             **{
-                f"{folder}{name}": locked[f"{folder}node_modules/{name}"]["version"]
+                f"{folder}{name}": _locked(locked, folder, name)
                 for folder, names in (
-                    ("", ("primus", "ws", "engine.io")),
-                    ("primus2/", ("primus", "engine.io")),
+                    ("", ("primus", "ws", "engine.io", "sockjs")),
+                    ("primus2/", ("primus", "engine.io", "socket.io")),
                 )
                 for name in names
             },

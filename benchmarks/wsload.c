@@ -25,6 +25,25 @@ enum {
  * Without it the receiving of a broadcast costs as much as the sending, and is what would be measured. */
 static const double LISTENER_SECONDS = 0.05;
 
+/* How a framework carries a message in a frame. */
+static const struct framework {
+  const char *name, *path;
+  const char *before, *after; /* around the payload, in a frame of ours */
+  bool quoted;                /* the payload is text inside JSON */
+  const char *opening;        /* what the server's first frame begins with, which is not counted; NULL: there is none */
+  const char *asks, *answer;  /* a frame that wants to be answered, and how */
+  const char *carries;        /* what frames with a message begin with */
+} FRAMEWORKS[] = {
+    {.name = "websockets", .path = "/primus", .before = "", .after = "", .carries = ""},
+    {.name = "engine.io", .path = "/primus/?EIO=4&transport=websocket", .before = "4", .after = "", .opening = "0",
+     .asks = "2", .answer = "3", .carries = "4"},
+    {.name = "sockjs", .path = "/primus/000/load/websocket", .before = "[\"", .after = "\"]", .quoted = true,
+     .opening = "o", .carries = "a"},
+    {.name = "socket.io", .path = "/primus/1/websocket/", .before = "3:::", .after = "", .opening = "1::", .asks = "2::",
+     .answer = "2::", .carries = "3:"},
+};
+enum { FRAMEWORK_COUNT = sizeof FRAMEWORKS / sizeof *FRAMEWORKS };
+
 enum mode { ECHO, FANOUT, RECEIVE, CONNECT, IDLE };
 static const char *const MODES[] = {"echo", "fanout", "receive", "connect", "idle"};
 
@@ -32,10 +51,11 @@ static struct {
   enum mode mode;
   const char *host, *path, *payload;
   const char *greetings[MAX_GREETINGS];
-  bool engineio;
+  const struct framework *framework;
   int port, pid, conns, depth, greeting_count, skip, publishers, handshakes;
   double seconds, warmup, hold;
 } opt = {.host = "127.0.0.1",
+         .framework = FRAMEWORKS,
          .payload = "\"hello world, this is a message\"",
          .conns = 50,
          .depth = 1,
@@ -134,12 +154,22 @@ static void queue_frame(Conn *c, int opcode, const void *payload, size_t n) {
   free(frame);
 }
 
-/* Queues a message that does not count; with Engine.IO the digit of its type comes first. */
-static void queue_text(Conn *c, const void *text, size_t n) {
-  unsigned char *packet = must(malloc(n + 1));
-  packet[0] = '4';
-  memcpy(packet + 1, text, n);
-  queue_frame(c, 1, packet + !opt.engineio, n + opt.engineio);
+/* The payload as its framework carries it; to be freed. */
+static char *carried(const char *text, size_t n) {
+  const struct framework *f = opt.framework;
+  char *packet = must(malloc(2 * n + strlen(f->before) + strlen(f->after) + 1)), *to = stpcpy(packet, f->before);
+  for (size_t i = 0; i < n; i++) {
+    if (f->quoted && (text[i] == '"' || text[i] == '\\')) *to++ = '\\';
+    *to++ = text[i];
+  }
+  strcpy(to, f->after);
+  return packet;
+}
+
+/* Queues a message that does not count. */
+static void queue_text(Conn *c, const char *text, size_t n) {
+  char *packet = carried(text, n);
+  queue_frame(c, 1, packet, strlen(packet));
   free(packet);
 }
 
@@ -158,18 +188,26 @@ static bool publishes(const Conn *c) {
 /* Primus 7+ and primus_gevent ping in text: "primus::ping::<time>" wants "primus::pong::<time>". */
 static bool answer_primus_ping(Conn *c) {
   static const char ping[] = "\"primus::ping::";
-  unsigned char *text = c->kept + opt.engineio;
-  int length = c->kept_len - opt.engineio;
+  int before = (int)strlen(opt.framework->before);
+  char *text = (char *)c->kept + before;
+  int length = c->kept_len - before;
+  if (opt.framework->quoted) return false; /* it comes after 30 s only */
   if (length < (int)sizeof ping - 1 || memcmp(text, ping, sizeof ping - 1)) return false;
   text[sizeof "\"primus::p" - 1] = 'o';
   queue_text(c, text, (size_t)length);
   return true;
 }
 
-/* Engine.IO 4: "2" is a ping, which wants "3"; "0..." opens the session, and only "4..." is a message. */
+static bool begins_with(const Conn *c, const char *text) {
+  size_t n = text ? strlen(text) : 0;
+  return text && c->kept_len >= (int)n && !memcmp(c->kept, text, n);
+}
+
+/* Whatever is neither a message nor the opening; heartbeats are answered. */
 static bool is_control_packet(Conn *c) {
-  if (!opt.engineio || !c->kept_len || c->kept[0] == '4' || c->kept[0] == '0') return false;
-  if (c->kept[0] == '2') queue_frame(c, 1, "3", 1);
+  const struct framework *f = opt.framework;
+  if (begins_with(c, f->carries) || begins_with(c, f->opening)) return false;
+  if (begins_with(c, f->asks)) queue_frame(c, 1, f->answer, strlen(f->answer));
   return true;
 }
 
@@ -238,6 +276,27 @@ static void on_bytes(Conn *c, const unsigned char *p, size_t n) {
   if (c->out_len && !c->wants_write) flush(c);
 }
 
+/* ---- Socket.IO's handshake --------------------------------------------------------------------------- */
+
+/* Asks for a session over a connection of its own, and writes the path of its WebSocket. */
+static void handshake(char *path, size_t size) {
+  int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  if (fd < 0 || connect(fd, (struct sockaddr *)&server, sizeof server)) die("connect: %s", strerror(errno));
+  char request[256], answer[MAX_RESPONSE + 1];
+  int n = snprintf(request, sizeof request, "GET /primus/1/?t=1 HTTP/1.1\r\nHost: %s:%d\r\nConnection: close\r\n\r\n",
+                   opt.host, opt.port);
+  if (send(fd, request, (size_t)n, MSG_NOSIGNAL) != n) die("send: %s", strerror(errno));
+  size_t got = 0;
+  for (ssize_t k; got < MAX_RESPONSE && (k = recv(fd, answer + got, MAX_RESPONSE - got, 0)) > 0;) got += (size_t)k;
+  close(fd);
+  answer[got] = 0;
+  /* SID:60:60:websocket,... in a body that may be chunked */
+  char *list = strstr(answer, ":websocket"), *sid = list;
+  if (!list) die("no session:\n%s", answer);
+  while (sid > answer && sid[-1] != '\n') sid--;
+  snprintf(path, size, "%s%.*s", opt.path, (int)strcspn(sid, ":"), sid);
+}
+
 /* ---- opening ---------------------------------------------------------------------------------------- */
 
 static void open_next(void) {
@@ -262,11 +321,15 @@ static void on_connected(Conn *c) {
   socklen_t size = sizeof error;
   getsockopt(c->fd, SOL_SOCKET, SO_ERROR, &error, &size);
   if (error) die("connect: %s", strerror(error));
-  char request[2048];
+  char request[2048], path[1024];
+  if (!strcmp(opt.framework->name, "socket.io"))
+    handshake(path, sizeof path);
+  else
+    snprintf(path, sizeof path, "%s", opt.path);
   int n = snprintf(request, sizeof request,
                    "GET %s HTTP/1.1\r\nHost: %s:%d\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                    "Sec-WebSocket-Key: " NONCE "\r\nSec-WebSocket-Version: 13\r\nOrigin: http://%s:%d\r\n\r\n",
-                   opt.path, opt.host, opt.port, opt.host, opt.port);
+                   path, opt.host, opt.port, opt.host, opt.port);
   if (n >= (int)sizeof request) die("the path is too long");
   c->state = SHAKING;
   c->response = must(malloc(MAX_RESPONSE + 1));
@@ -421,8 +484,8 @@ static void usage(FILE *to) {
         "  -h HOST        a loopback address (127.0.0.1)\n"
         "  -p PORT        the server's port; needed\n"
         "  -P PID         the server's process, to report how much of a core it used\n"
-        "  -u PATH        path and query of the handshake (/primus; with -e the one of Engine.IO 4)\n"
-        "  -e             Engine.IO 4: every message in a packet, and its pings are answered\n"
+        "  -u PATH        path and query of the handshake (/primus, or the framework's own)\n"
+        "  -f FRAMEWORK   how messages are carried: websockets, engine.io (revision 4), sockjs, socket.io (0.9)\n"
         "  -c CONNS       number of connections (50)\n"
         "  -k HANDSHAKES  how many of them are being opened at a time (64)\n"
         "  -d DEPTH       frames in flight on each connection that sends (1)\n"
@@ -442,12 +505,17 @@ static void usage(FILE *to) {
 
 static void parse(int argc, char **argv) {
   int o;
-  while ((o = getopt(argc, argv, "h:p:P:u:ec:k:d:b:t:w:i:m:g:s:")) != -1) switch (o) {
+  while ((o = getopt(argc, argv, "h:p:P:u:f:c:k:d:b:t:w:i:m:g:s:")) != -1) switch (o) {
       case 'h': opt.host = optarg; break;
       case 'p': opt.port = (int)number(optarg, 'p', 1); break;
       case 'P': opt.pid = (int)number(optarg, 'P', 1); break;
       case 'u': opt.path = optarg; break;
-      case 'e': opt.engineio = true; break;
+      case 'f':
+        opt.framework = NULL;
+        for (int i = 0; i < FRAMEWORK_COUNT; i++)
+          if (!strcmp(optarg, FRAMEWORKS[i].name)) opt.framework = &FRAMEWORKS[i];
+        if (!opt.framework) die("no such framework: %s", optarg);
+        break;
       case 'c': opt.conns = (int)number(optarg, 'c', 1); break;
       case 'k': opt.handshakes = (int)number(optarg, 'k', 1); break;
       case 'd': opt.depth = (int)number(optarg, 'd', 1); break;
@@ -471,8 +539,8 @@ static void parse(int argc, char **argv) {
     exit(2);
   }
   opt.mode = (enum mode)mode;
-  if (opt.engineio) opt.skip++; /* the packet that opens the session */
-  if (!opt.path) opt.path = opt.engineio ? "/primus/?EIO=4&transport=websocket" : "/primus";
+  if (opt.framework->opening) opt.skip++;
+  if (!opt.path) opt.path = opt.framework->path;
   if (opt.publishers > opt.conns) die("more publishers than connections");
   server = loopback(opt.host, opt.port);
 }
@@ -483,9 +551,8 @@ int main(int argc, char **argv) {
   conns = must(calloc((size_t)opt.conns, sizeof *conns));
   latency = must(calloc(LATENCY_BUCKETS, sizeof *latency));
   size_t payload_len = strlen(opt.payload);
-  char *text = must(malloc(payload_len + 2));
-  sprintf(text, "%s%s", opt.engineio ? "4" : "", opt.payload);
-  message = must(malloc(payload_len + 15));
+  char *text = carried(opt.payload, payload_len);
+  message = must(malloc(strlen(text) + 14));
   message_len = put_frame(message, 1, text, strlen(text));
   free(text);
   poller = epoll_create1(EPOLL_CLOEXEC);

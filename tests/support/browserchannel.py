@@ -145,6 +145,13 @@ class Back:
         self.data += piece
         return piece
 
+    def piece(self) -> bytes:
+        """What comes in one piece; empty at the end."""
+        assert self.data == b""
+        self.more()
+        piece, self.data = self.data, b""
+        return piece
+
     def arrays(self, timeout: float = SECONDS) -> list[list[Any]]:
         """The arrays of the next chunks; none at the end."""
         while True:

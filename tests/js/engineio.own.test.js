@@ -1,6 +1,6 @@
 'use strict';
 
 // The clients of `engine.io` and `polling` against our server.
-const { contract } = require('./support/engineio');
+const { contract } = require('./support/contract');
 
-contract('own');
+contract('own', 'engine.io');

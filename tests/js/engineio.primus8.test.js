@@ -1,6 +1,6 @@
 'use strict';
 
 // The clients of `engine.io` and `polling` against Primus 8: Engine.IO revision 4.
-const { contract } = require('./support/engineio');
+const { contract } = require('./support/contract');
 
-contract(8);
+contract(8, 'engine.io');

@@ -43,7 +43,7 @@ async function startOriginal(generation, options) {
     id(spark) { spark.write(spark.id); },
     headers(spark) { spark.write(spark.headers); },
     query(spark) { spark.write(spark.query); },
-    gone(spark, { id }) { gone.get(id).promise.then(() => spark.write(true)); }
+    gone(spark, { id }) { gone.get(id).promise.then(() => spark.write({ last: gone.get(id).last })); }
   };
   world.primus.on('connection', (spark) => {
     const entry = {};
@@ -51,6 +51,7 @@ async function startOriginal(generation, options) {
     gone.set(spark.id, entry);
     spark.on('end', () => entry.resolve());
     spark.on('data', (data) => {
+      entry.last = data;
       const order = data && orders[data.do];
       if (order) order(spark, data);
       else spark.write(data);
@@ -61,7 +62,8 @@ async function startOriginal(generation, options) {
 
 /** `own`, 8 or 2; `url` leads through a proxy. */
 async function startPeer(kind, options = {}) {
-  const server = await (kind === 'own' ? startOwn(options) : startOriginal(kind, options));
+  const begin = () => (kind === 'own' ? startOwn(options) : startOriginal(kind, options));
+  let server = await begin();
   const sockets = new Set();
   const emptied = [];
   const forget = (socket) => {
@@ -83,6 +85,13 @@ async function startPeer(kind, options = {}) {
     ca: server.ca,
     sockets,
     cut() { for (const socket of sockets) socket.destroy(); },
+    /** Put another server in its place, which knows of no session. */
+    async replace() {
+      const old = server;
+      server = await begin();
+      peer.cut();
+      await old.stop();
+    },
     /** When the last connection has been closed. */
     empty() { return sockets.size ? new Promise((resolve) => emptied.push(resolve)) : Promise.resolve(); },
     async stop() {
@@ -99,7 +108,7 @@ async function startPeer(kind, options = {}) {
 /** The constructor as a page has it: with fetch and WebSocket, and without Node. */
 function loadPage(settings, globals = {}) {
   const context = vm.createContext({
-    URL, TextEncoder, TextDecoder, AbortController, fetch, atob, btoa, setTimeout, clearTimeout,
+    URL, URLSearchParams, TextEncoder, TextDecoder, AbortController, crypto, fetch, atob, btoa, setTimeout, clearTimeout,
     WebSocket: require('ws'), ...globals
   });
   vm.runInContext(compile(settings), context);

@@ -28,6 +28,7 @@ options = json.loads(sys.argv[1])
 tls = options.pop("tls", False)
 primus = Primus(**options)
 gone: dict[str, Event] = {}
+last: dict[str, Any] = {}
 
 
 def burst(spark: Spark, order: dict[str, Any]) -> None:
@@ -36,7 +37,8 @@ def burst(spark: Spark, order: dict[str, Any]) -> None:
 
 
 def wait_gone(spark: Spark, order: dict[str, Any]) -> None:
-    spark.write(gone[order["id"]].wait(5))
+    gone[order["id"]].wait(5)
+    spark.write({"last": last.get(order["id"])})
 
 
 ORDERS = {
@@ -57,6 +59,7 @@ def connection(spark: Spark) -> None:
 
     @spark.on("data")
     def data(message: Any, *_: Any) -> None:
+        last[spark.id] = message
         order = ORDERS.get(message.get("do")) if isinstance(message, dict) else None
         if order is None:
             spark.write(message)

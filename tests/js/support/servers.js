@@ -32,6 +32,8 @@ async function start(generation, options = {}, port = 0) {
       if (!running.delete(world)) return;
       world.kill();
       await new Promise((resolve) => server.close(resolve));
+      // Not for good: the sessions of SockJS are shared by all servers of the process, and might tell a client.
+      primus.forEach((spark) => { spark.end(undefined, { reconnect: true }); });
       // Its heartbeat would keep the process alive.
       primus.destroy({ close: false });
     }

@@ -234,9 +234,11 @@ class Channel:
         first: int | None = None,
         body: bytes | None = None,
         content_type: str = FORM,
+        cut: float = 0,
         **fields: str | None,
     ) -> Client:
-        """Send a request with messages, or with a body as it is. Without numbers it is the next one."""
+        """Send a request with messages, or with a body as it is. Without numbers it is the next one; with
+        ``cut`` so much of its body is left out (1 is all of it)."""
         if rid is None:
             rid, self.rid = self.rid, self.rid + 1
         if body is None:
@@ -249,6 +251,7 @@ class Channel:
         aid = str(self.aid) if self.sid else None
         path = self.path(**{"RID": str(rid), "AID": aid, **fields})
         headers = {"Content-Type": content_type, **self.headers, "Content-Length": str(len(body))}
+        body = body[: round(len(body) * (1 - cut))]
         self.posting.send_request(path, headers, method="POST", body=body)
         return self.posting
 

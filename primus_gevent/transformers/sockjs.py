@@ -412,7 +412,7 @@ class SockJS:
         try:
             texts = self._texts(name, form, exchange, body)
         except RemoteProtocolError as error:
-            return self._fail(exchange, start_response, error.reason, headers)
+            return self._reply(exchange, start_response, error.status, headers, error.reason.encode())
         session = self.requests.sessions.get(key)  # it may have ended while the body came
         if session is None:
             return self._reply(exchange, start_response, 404, [TEXT, *headers], NOT_FOUND)

@@ -46,6 +46,22 @@ def test_a_server_passes_every_case(host: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.conformance
+@pytest.mark.timeout(autobahn.RUN_SECONDS + 300)
+@pytest.mark.usefixtures("python27")
+def test_faye_passes_every_case_without_compression(tmp_path: Path) -> None:
+    plain = [f"{section}.*" for section in autobahn.SECTIONS if int(section) < 12]
+    with serve(
+        "pywsgi",
+        factory="tests.conformance.echo_app:create",
+        transformer="faye",
+        max_length=autobahn.MAX_LENGTH,
+        max_fragments=autobahn.MAX_FRAGMENTS,
+    ) as server:
+        verdicts = autobahn.run(f"ws://127.0.0.1:{server.port}/primus", tmp_path, cases=plain)
+    assert [line for line in autobahn.judge(verdicts) if line[:10] not in ("section 12", "section 13")] == []
+
+
+@pytest.mark.conformance
 @pytest.mark.soak
 @pytest.mark.timeout(autobahn.RUN_SECONDS + 300)
 @pytest.mark.usefixtures("python27")

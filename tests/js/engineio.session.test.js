@@ -3,52 +3,19 @@
 // What a session of Engine.IO sends and when, over a network and with a clock that belong to the test.
 const assert = require('node:assert');
 const { describe, test } = require('node:test');
-const { page, visible } = require('./support/browser');
+const { visible } = require('./support/browser');
+const { RAW, network, turn } = require('./support/network');
 
 const HANDSHAKE = { sid: 'S_-1', upgrades: [], pingInterval: 25000, pingTimeout: 20000, maxPayload: 100000 };
 const UPGRADES = { upgrades: ['websocket'] };
 // Of engine.io 1.x, with `upgrades`, and what is different in 3.x.
 const OLD = { sid: 'S_-1', upgrades: [], pingInterval: 25000, pingTimeout: 60000 };
 const OLD_3 = { pingTimeout: 5000 };
-const RAW = `{ encoder: function (data, fn) { fn(null, data); }, decoder: function (raw, fn) { fn(null, raw); } }`;
-
-const turn = () => new Promise(setImmediate);
 const entry = (text) => `${text.length}:${text}`;
-
-/** A page whose requests the test answers. */
-function network({ globals, ...settings } = {}) {
-  const requests = [];
-  const fetch = (url, init) => new Promise((resolve, reject) => {
-    const request = { url, query: new URL(url).searchParams, ...init, open: true };
-    const over = (settle) => (...args) => {
-      assert.ok(request.open, 'answered twice');
-      request.open = false;
-      settle(...args);
-      return turn();
-    };
-    request.answer = over((body = 'ok', status = 200) => resolve({ status, text: () => Promise.resolve(body) }));
-    request.fail = over((message) => reject(new TypeError(message)));
-    init.signal.addEventListener('abort', () => { if (request.open) request.fail('aborted'); });
-    requests.push(request);
-  });
-  const world = page({
-    transformer: 'engine.io', parser_source: RAW,
-    globals: { fetch, AbortController, TextEncoder, TextDecoder, atob, btoa, Promise, ...globals }, ...settings
-  });
-  world.requests = requests;
-  world.open = (method) => requests.filter((request) => request.open && request.method === method);
-  /** The only one that is open. */
-  world.the = (method) => {
-    const open = world.open(method);
-    assert.strictEqual(open.length, 1, `${open.length} ${method} are open`);
-    return open[0];
-  };
-  return world;
-}
 
 /** A client whose handshake is answered; it pings only as Engine.IO does. */
 async function session({ handshake, body = (text) => text, options, ...settings } = {}) {
-  const world = network(settings);
+  const world = network({ transformer: 'engine.io', ...settings });
   const { client, events } = world.client({ ping: false, ...options });
   const received = [];
   client.on('data', (data) => received.push(data));
@@ -66,7 +33,7 @@ const bytes = (value) => Array.from(new Uint8Array(value));
 
 describe('requests', () => {
   test('their addresses', async () => {
-    const world = network();
+    const world = network({ transformer: 'engine.io' });
     const { client } = world.client({}, 'https://server.example:81/?foo=b%20r');
     await world.the('GET').answer(`0${JSON.stringify(HANDSHAKE)}`);
     client.write('x');
@@ -82,7 +49,7 @@ describe('requests', () => {
   });
 
   test('plugins can edit them', async () => {
-    const world = network();
+    const world = network({ transformer: 'engine.io' });
     const client = new world.Primus('http://server.example', { manual: true });
     client.on('outgoing::url', (parts) => Object.assign(parts, { protocol: 'wss', hostname: 'other.example', query: 'a=b' }));
     client.open();
@@ -91,7 +58,7 @@ describe('requests', () => {
 
   test('cookies go to other origins, unless `withCredentials` is false', async () => {
     for (const [withCredentials, credentials] of [[undefined, 'include'], [true, 'include'], [false, 'same-origin']]) {
-      const world = network();
+      const world = network({ transformer: 'engine.io' });
       world.client({ transport: { withCredentials } });
       assert.strictEqual(world.the('GET').credentials, credentials);
     }
@@ -104,7 +71,7 @@ describe('requests', () => {
     assert.deepEqual({ ...world.the('GET').headers }, { a: '1', b: '2' });
     assert.deepEqual({ ...world.the('POST').headers }, { a: '1', b: '2', 'Content-Type': 'text/plain;charset=UTF-8' });
 
-    const other = network();
+    const other = network({ transformer: 'engine.io' });
     other.client({}, 'http://us%C3%A9r:p%40ss@server.example');
     const { url, headers } = other.the('GET');
     assert.match(url, /^http:\/\/server\.example\//);
@@ -131,7 +98,7 @@ describe('writing', () => {
   });
 
   test('what waits for open is one POST too', async () => {
-    const world = network();
+    const world = network({ transformer: 'engine.io' });
     const { client } = world.client();
     for (const text of ['a', 'b']) client.write(text);
     await world.the('GET').answer(`0${JSON.stringify(HANDSHAKE)}`);
@@ -187,7 +154,7 @@ describe('reading', () => {
   });
 
   test('messages in the answer to the handshake', async () => {
-    const world = network();
+    const world = network({ transformer: 'engine.io' });
     const { events } = world.client();
     await world.the('GET').answer(`0${JSON.stringify(HANDSHAKE)}\x1e4first`);
     assert.deepStrictEqual(visible(events).slice(-3), ['readyStateChange open', 'open', 'data first']);
@@ -211,7 +178,7 @@ describe('reading', () => {
 
   for (const body of ['', '4x', '0{', 'hello', '<html>', '96:0{}']) {
     test(`a handshake ${JSON.stringify(body)} is an error`, async () => {
-      const world = network();
+      const world = network({ transformer: 'engine.io' });
       const { client, events } = world.client({ strategy: false });
       client.on('error', () => {});
       await world.the('GET').answer(body);
@@ -257,7 +224,7 @@ describe('failing', () => {
   }
 
   test('a handshake that is not answered is given up after the timeout', async () => {
-    const world = network();
+    const world = network({ transformer: 'engine.io' });
     const { events } = world.client({ timeout: 3000 });
     const request = world.the('GET');
     world.clock.advance(3000);
@@ -537,7 +504,7 @@ describe('the upgrade', () => {
   });
 
   test('is not tried for a client that has ended meanwhile', async () => {
-    const world = network();
+    const world = network({ transformer: 'engine.io' });
     const { client } = world.client();
     client.on('open', () => client.end());
     await world.the('GET').answer(`0${JSON.stringify({ ...HANDSHAKE, ...UPGRADES })}`);
@@ -622,7 +589,7 @@ describe('the upgrade', () => {
 describe('a WebSocket from the start', () => {
   const ONLY = { transport: { transports: ['websocket'] } };
   const direct = (handshake, options = ONLY, settings = {}) => {
-    const world = network(settings);
+    const world = network({ transformer: 'engine.io', ...settings });
     const { client, events } = world.client({ ping: false, ...options });
     const received = [];
     client.on('data', (data) => received.push(data));
@@ -705,7 +672,7 @@ describe('a WebSocket from the start', () => {
   });
 
   test('without any WebSocket it is an error that says what to do', () => {
-    const world = network({ globals: { WebSocket: undefined } });
+    const world = network({ transformer: 'engine.io', globals: { WebSocket: undefined } });
     const client = new world.Primus('http://server.example', { ...ONLY, strategy: false });
     let message;
     client.on('error', (error) => { message = error.message; });

@@ -62,7 +62,7 @@ function socketClass(world) {
 
     accept() {
       this.readyState = 1;
-      this.onopen({ type: 'open' });
+      if (this.onopen) this.onopen({ type: 'open' });
     }
 
     message(data) {

@@ -1,0 +1,6 @@
+'use strict';
+
+// The client of `browserchannel` against our server.
+const { contract } = require('./support/contract');
+
+contract('own', 'browserchannel');

@@ -1,0 +1,6 @@
+'use strict';
+
+// The client of `sockjs` against our server.
+const { contract } = require('./support/contract');
+
+contract('own', 'sockjs');

@@ -16,7 +16,7 @@ is cut. (An official client ends its session by cutting one, so nothing can be d
 - A session whose first receiving request (``xhr``, ``xhr_streaming``) says ``seen=0`` is *recoverable*. Each
   of its receiving requests has to say with ``seen=`` how many messages the client has got. Those that it has
   not got are sent again. A request that is cut off ends nothing, if the client is back within
-  `disconnect_delay`.
+  `disconnect_delay`. With ``open=1`` the request makes no session: if that is over, the answer is 404.
 - A sending request (``xhr_send``) may say with ``first=`` which number, counted from 0 over the session, the
   first message in its body has. Messages that have come before are left out, and a gap is answered 400.
   ``end=1`` ends the session after them.
@@ -320,12 +320,13 @@ class SockJS:
             if error:
                 return self._fail(exchange, start_response, error, headers)
             framing = (sockjs.jsonp if name == "jsonp" else sockjs.htmlfile)(str(callback))
+        plain = [TEXT, *headers]
         headers.append(("Content-Type", framing.content_type))
         if name == "jsonp":
             headers.append(("X-Content-Type-Options", "nosniff"))
         seen = query.get("seen") if name in RECOVERABLE else None
         if seen is not None and _number(seen) is None:
-            return self._reply(exchange, start_response, 400, [TEXT, *headers], b"seen is a number\n")
+            return self._reply(exchange, start_response, 400, plain, b"seen is a number\n")
 
         sessions = self.requests.sessions
         session: SockJSSession | None
@@ -335,6 +336,9 @@ class SockJS:
             if not self.requests.is_free(session):
                 body = framing.prelude + framing.encode(sockjs.STILL_OPEN)
                 return self.requests.answer(exchange, start_response, body, headers)
+        if session is None and seen is not None and query.get("open"):
+            # The session of such a client is over, and it wants no other one.
+            return self._reply(exchange, start_response, 404, plain, NOT_FOUND)
         if session is None:
             busy = self.requests.busy(exchange, start_response)
             if busy is not None:
@@ -344,7 +348,7 @@ class SockJS:
             session.start(spark)
             self._primus.connect(spark)
         if session.recoverable and (seen is None or not session.acknowledge(int(seen))):
-            return self._reply(exchange, start_response, 400, [TEXT, *headers], b"seen is out of range\n")
+            return self._reply(exchange, start_response, 400, plain, b"seen is out of range\n")
         session.carried_by(NAMES.get(name, name))
         if framing.streams:
             return self._stream(session, framing, exchange, start_response, headers)

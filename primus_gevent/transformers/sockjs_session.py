@@ -26,7 +26,7 @@ PONG_SECONDS: Final = 10.0  # for a client to answer the ping frame of a WebSock
 ANSWER_BYTES: Final = 1 << 20  # packets in one frame of a response; more wait for the next one
 
 NORMAL_CLOSURE: Final = "Normal closure"
-REASONS: Final = {1000: NORMAL_CLOSURE}
+OWN_CODES: Final = 3000  # from here on they are the application's (RFC 6455, section 7.4.2)
 NO_RESPONSE: Final = "No response from heartbeat"
 
 
@@ -324,7 +324,11 @@ class SockJSSession(Session):
     def close(self, code: int = 1000, reason: str = "") -> None:
         if self.state != OPEN:
             return
-        frame = sockjs.close_frame(code, reason or REASONS.get(code, ""))
+        if code < OWN_CODES and not reason:
+            # Of Primus itself, such as "come back". The original has none, and its client takes any but 1000
+            # for an error.
+            code, reason = 1000, NORMAL_CLOSURE
+        frame = sockjs.close_frame(code, reason)
         if self.transport is not None:
             self.transport.send(frame)
             self.transport.close(1000, NORMAL_CLOSURE)

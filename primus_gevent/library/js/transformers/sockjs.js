@@ -105,7 +105,7 @@ class SockJS extends TransportSession {
       rest = piece.slice(end + 1);
       this.guard(() => frames.forEach((frame) => this.frame(frame)));
     };
-    const seen = this.resume ? '&seen=' + this.seen : '';
+    const seen = this.resume ? '&seen=' + this.seen + (this.opened ? '&open=1' : '') : '';
     this.get = this.request(this.path + (streaming ? 'xhr_streaming' : 'xhr'), seen, '', (error, text) => {
       this.get = null;
       if (!error && !any) part(text);

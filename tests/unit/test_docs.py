@@ -164,7 +164,7 @@ def test_events(heading: str, events: frozenset[str]) -> None:
 
 
 def test_private_events_are_those_that_are_emitted() -> None:
-    source = (PACKAGE / "spark.py").read_text(encoding="utf-8")
+    source = "".join((PACKAGE / name).read_text(encoding="utf-8") for name in ("spark.py", "inbox.py"))
     emitted = set(re.findall(r'_(?:note|emit_safely)\("((?:incoming|outgoing)::\w+)"', source))
     text = section(read("docs/reference/events.md"), "## Spark")
     assert {name for row in rows(text) for name in names(row[0]) if "::" in name} == emitted

@@ -122,12 +122,14 @@ def as_json(value: Any) -> str:
     return text
 
 
-def reason_of(answer: Any, environ: Mapping[str, Any]) -> str:
-    """An answer in the words that a Close frame has room for, where no HTTP can be sent any more.
+def reason_of(answer: Any, environ: Mapping[str, Any]) -> tuple[int, str]:
+    """An answer in what a Close frame has room for, where no HTTP can be sent any more.
 
-    The message of a JSON error, or a plain text; else the name of the status.
+    Returns:
+        The status (500 of an answer that fails), and the message of a JSON error, or a plain text; else the
+        name of the status.
     """
-    told: list[Any] = ["", []]
+    told: list[Any] = ["500 ", []]
 
     def start_response(status: str, headers: Any, exc_info: Any = None) -> Any:
         told[:] = status, headers
@@ -156,4 +158,5 @@ def reason_of(answer: Any, environ: Mapping[str, Any]) -> str:
         with suppress(ValueError, TypeError, KeyError, RecursionError):
             error = simplejson.loads(text)["error"]
             text = error if isinstance(error, str) else as_json(error)
-    return text or status.partition(" ")[2]
+    code, _, name = status.partition(" ")
+    return int(code), text or name

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from gevent import get_hub
 
 from ..protocols.deflate import PerMessageDeflate
+from ..protocols.primus import SERVER_CLOSE
 from ..transports.flusher import Flusher
 from ..transports.gevent_websocket import GeventWebSocketProtocol, GeventWebSocketTransport
 from ..transports.websocket import WebSocketLimits
@@ -38,7 +40,10 @@ class Faye(WebSockets):
                 "the transformer 'faye' does not compress WebSockets; 'websockets' does, for the same clients"
             )
         self._primus = primus
-        self._upgrades = Upgrades(primus, open_transport=open_gevent_websocket, compresses=False)
+        farewell = partial(primus.encode, SERVER_CLOSE)
+        self._upgrades = Upgrades(
+            primus, open_transport=open_gevent_websocket, compresses=False, farewell=farewell
+        )
         self.refuse = self._upgrades.refuse
 
 

@@ -42,6 +42,8 @@ HANDSHAKE_HEADERS = frozenset(
         "upgrade",
     }
 )
+REFUSED = 1008  # "policy violation" (RFC 6455, section 7.4.1)
+SERVER_ERROR = 500
 MAX_REASON_BYTES = 123  # of a Close frame (RFC 6455, section 5.5)
 
 #: Gives a new connection to whoever will receive from it. Called with the connection, what is kept of its
@@ -87,17 +89,21 @@ class Upgrades:
         max_length: int | None = None,
         open_transport: OpenTransport = open_websocket,
         compresses: bool = True,
+        farewell: Callable[[], Raw] | None = None,
     ) -> None:
         """
         Args:
             max_length: of a message on the wire, where the framework adds to what the application sends.
             open_transport: makes the transports.
             compresses: whether they can; otherwise no compression is agreed on, whatever the option says.
+            farewell: gives the message that keeps a client from coming back which is refused when its server
+                has let it in already.
         """
         options = primus.options
         self._primus = primus
         self._max_length = max_length or options.max_length
         self._open = open_transport
+        self._farewell = farewell
         self._compression = _compression(options.compression) if compresses else False
         self._limits = WebSocketLimits(
             write_buffer=options.write_buffer,
@@ -121,7 +127,7 @@ class Upgrades:
                 environ.get("HTTP_ORIGIN"),
             )
             if host.upgraded:
-                return self._close_upgraded(host, 1008, "This origin is not allowed")
+                return self._close_upgraded(host, REFUSED, "This origin is not allowed", final=True)
             return exchange.respond(start_response, refusal(403, "This origin is not allowed"))
         busy = self._primus.refuses()
         if busy:
@@ -135,10 +141,10 @@ class Upgrades:
         if "wsgi.websocket" in exchange.environ:
             host, _ = _find_host(exchange.environ, start_response)
             if host is not None and host.upgraded:
-                # "policy violation"; the reason is all that there is room for
-                reason = reason_of(exchange.answer, exchange.environ)
+                # The reason is all that there is room for.
+                status, reason = reason_of(exchange.answer, exchange.environ)
                 reason = reason.encode("utf-8", "ignore")[:MAX_REASON_BYTES].decode("utf-8", "ignore")
-                return self._close_upgraded(host, 1008, reason)
+                return self._close_upgraded(host, REFUSED, reason, final=status < SERVER_ERROR)
         return exchange.respond(start_response)
 
     def _connect(
@@ -168,14 +174,20 @@ class Upgrades:
                 taken.release()
         return []
 
-    def _close_upgraded(self, host: Host, code: int, reason: str) -> Iterable[bytes]:
-        """Refuse a client whose 101 the server has sent already: all that is left is a Close frame."""
+    def _close_upgraded(self, host: Host, code: int, reason: str, *, final: bool = False) -> Iterable[bytes]:
+        """Refuse a client whose 101 the server has sent already: all that is left is a Close frame.
+
+        Args:
+            final: it would be refused again.
+        """
         try:
             taken = host.switch([])
         except OSError:
             return []
         transport = self._transport(taken, None)
         transport.start(_Nobody(), taken.early)
+        if final and self._farewell is not None:
+            transport.send(self._farewell())
         transport.close(code, reason)
         if not taken.detached:
             transport.wait_gone()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 from ..middleware.exchange import Exchange
+from ..protocols.primus import SERVER_CLOSE
 from ..request import RequestRecord
 from ..transports.base import Receiver
 from ..transports.websocket import WebSocketTransport
@@ -23,7 +25,7 @@ class WebSockets:
     def __init__(self, primus: Any, given: Mapping[str, Any]) -> None:
         TransportOptions.parse(given)
         self._primus = primus
-        self._upgrades = Upgrades(primus)
+        self._upgrades = Upgrades(primus, farewell=partial(primus.encode, SERVER_CLOSE))
         self.refuse = self._upgrades.refuse
 
     def claims(self, exchange: Exchange) -> bool:

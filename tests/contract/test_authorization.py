@@ -49,7 +49,7 @@ def expect_refused(
     response = client.handshake(path, early=early)
     if server.kind.upgraded:
         assert response.status == 101
-        assert client.expect_close(1008).reason == message
+        assert client.expect_refusal(final=status < 500).reason == message
         client.fin()
     else:
         check(response, status, message, challenge)
@@ -108,7 +108,7 @@ def test_redirected(server: Server) -> None:
         with server.client() as client:
             response = client.handshake(path)
             if server.kind.upgraded:
-                assert client.expect_close(1008).reason == "FOUND"
+                assert client.expect_refusal().reason == "FOUND"
             else:
                 assert (response.status, response.headers["location"]) == (302, "/login")
 

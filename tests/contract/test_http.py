@@ -121,7 +121,7 @@ def test_refused_origin(host: str) -> None:
             if HOSTS[host].upgraded:
                 # its 101 is out before anybody can look at the origin, and so is its own Close
                 assert response.status == 101
-                client.expect_close(1008)
+                client.expect_refusal()
                 client.expect_eof()
             else:
                 assert response.status == 403

@@ -303,6 +303,12 @@ class Client:
             assert received.code == code, received
         return received
 
+    def expect_refusal(self, *, final: bool = True) -> Frame:
+        """What a client gets that is refused when its server has let it in: it is told whether to stay away."""
+        if final:
+            assert self.recv_message() == "primus::server::close"
+        return self.expect_close(1008)
+
     def close_properly(self, code: int = 1000) -> None:
         """The whole goodbye: our Close, its echo, end of file, and nothing else."""
         self.send(close(code))

@@ -6,15 +6,12 @@ an option that is silently ignored is a bug that nobody finds.
 
 from __future__ import annotations
 
-import difflib
 import ipaddress
-import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
 
-from . import checks
+from . import checks, settings
 from .errors import OptionError
 
 __all__ = ["DEFAULT_MAX_LENGTH", "Options"]
@@ -121,7 +118,7 @@ class Options:
         extra = {name: value for name, value in values.items() if name not in known}
         if not checked.get("plugin"):
             for name in extra:
-                raise _unknown(name, known)
+                raise settings.unknown(name, known, _RENAMED)
         return cls(**checked, extra=extra)
 
     def check_extra(self, declared: Sequence[Sequence[str]]) -> None:
@@ -136,8 +133,8 @@ class Options:
         """
         theirs = {name for names in declared for name in names}
         for name in self.extra:
-            if name not in theirs and (all(declared) or _misspelt(name, _known(), MISSPELT)):
-                raise _unknown(name, [*_known(), *theirs])
+            if name not in theirs and (all(declared) or _misspelt(name)):
+                raise settings.unknown(name, [*_known(), *theirs], _RENAMED)
 
     def for_plugin(self, given: Mapping[str, Any]) -> Options:
         """A copy in which ``given`` comes first, also where a name is one of ours; it is not checked."""
@@ -176,89 +173,16 @@ class Options:
         return (self.timeout or DEFAULT_TIMEOUT) * 6 / 7
 
 
-# How alike two names must be: for a hint, and for refusing what may also be an option of a plugin's.
-GUESS = 0.6
-MISSPELT = 0.85
+def _misspelt(name: str) -> bool:
+    return settings.misspelt(name, _known(), _RENAMED, settings.MISSPELT) is not None
 
 
 def _known() -> list[str]:
     return [f.name for f in fields(Options) if f.name != "extra"]
 
 
-def _unknown(name: str, known: Sequence[str]) -> OptionError:
-    guess = _misspelt(name, known, GUESS)
-    hint = f"did you mean {guess!r}?" if guess else f"known are: {', '.join(sorted(known))}"
-    return OptionError(f"unknown option {name!r}; {hint}", name)
-
-
-def _misspelt(name: str, known: Sequence[str], cutoff: float) -> str | None:
-    """The option that whoever wrote ``name`` has probably meant."""
-    return _RENAMED.get(name) or next(iter(difflib.get_close_matches(name, known, 1, cutoff)), None)
-
-
-Check = Callable[[str, Any], Any]
-
-
-def _duration(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise OptionError(f"option {name!r} is a number of seconds above 0, not {value!r}", name)
-    return float(value)
-
-
-def _duration_or_off(name: str, value: Any) -> float | Literal[False]:
-    if value is False:
-        return False
-    if value is None or value is True or value == 0:
-        raise OptionError(
-            f"option {name!r} is a number of seconds, or False to turn it off, not {value!r}", name
-        )
-    return _duration(name, value)
-
-
-def _optional(check: Check) -> Check:
-    return lambda name, value: None if value is None else check(name, value)
-
-
-def _at_least(minimum: int) -> Check:
-    def check(name: str, value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-            raise OptionError(f"option {name!r} is a whole number of at least {minimum}, not {value!r}", name)
-        return value
-
-    return check
-
-
-def _one_of(*choices: str) -> Check:
-    def check(name: str, value: Any) -> str:
-        if value not in choices:
-            raise OptionError(
-                f"option {name!r} is one of {', '.join(map(repr, choices))}, not {value!r}", name
-            )
-        return str(value)
-
-    return check
-
-
-def _text(name: str, value: Any) -> str:
-    if not isinstance(value, str) or not value:
-        raise OptionError(f"option {name!r} is a text, not {value!r}", name)
-    return value
-
-
-def _pathname(name: str, value: Any) -> str:
-    path = _text(name, value)
-    if any(c in path for c in "?#\r\n "):
-        raise OptionError(f"option {name!r} is a plain URL path, not {value!r}", name)
-    path = "/" + path.strip("/")
-    if path == "/":
-        raise OptionError(
-            "option 'pathname' must not be the root: the wrapped app would get no request", name
-        )
-    return path
-
-
 def _global_name(name: str, value: Any) -> str:
-    text = _text(name, value)
+    text = settings.text(name, value)
     if not text.isidentifier():
         raise OptionError(f"option {name!r} is a JavaScript identifier, not {value!r}", name)
     return text
@@ -275,34 +199,8 @@ def _origins(name: str, value: Any) -> Any:
     return "*" if "*" in value else tuple(v.lower().rstrip("/") for v in value)
 
 
-def _mapping(name: str, value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise OptionError(f"option {name!r} is a mapping, not {value!r}", name)
-    return dict(value)
-
-
-def _compression(name: str, value: Any) -> Any:
-    return value if isinstance(value, bool) else _mapping(name, value)
-
-
-def _function(name: str, value: Any) -> Any:
-    if not callable(value):
-        raise OptionError(f"option {name!r} is a function, not {value!r}", name)
-    return value
-
-
-def _texts(name: str, value: Any) -> tuple[str, ...]:
-    if (
-        isinstance(value, str)
-        or not isinstance(value, Sequence)
-        or not all(isinstance(v, str) for v in value)
-    ):
-        raise OptionError(f"option {name!r} is a list of texts, not {value!r}", name)
-    return tuple(value)
-
-
 def _networks(name: str, value: Any) -> tuple[str, ...]:
-    networks = _texts(name, value)
+    networks = settings.texts(name, value)
     for network in networks:
         try:
             ipaddress.ip_network(network, strict=False)
@@ -311,39 +209,21 @@ def _networks(name: str, value: Any) -> tuple[str, ...]:
     return networks
 
 
-def _plugin(name: str, value: Any) -> Any:
-    if isinstance(value, str):
-        return tuple(value.replace(",", " ").split())
-    if isinstance(value, Mapping):
-        return dict(value)
-    return _texts(name, value)
-
-
 def _transformer(name: str, value: Any) -> Any:
     if isinstance(value, str):
-        return _text(name, value).lower()
-    names = tuple(item.lower() for item in _texts(name, value))
+        return settings.text(name, value).lower()
+    names = tuple(item.lower() for item in settings.texts(name, value))
     if not names or len(set(names)) < len(names):
         raise OptionError(f"option {name!r} is a name, or a list of different names, not {value!r}", name)
     return names if len(names) > 1 else names[0]
 
 
-def _parser(name: str, value: Any) -> Any:
-    if isinstance(value, str):
-        return _text(name, value).lower()
-    if isinstance(value, Mapping):
-        value = SimpleNamespace(**value)
-    if not (callable(getattr(value, "encoder", None)) and callable(getattr(value, "decoder", None))):
-        raise OptionError(f"option {name!r} is a name, or an object with encoder and decoder", name)
-    return value
-
-
-_CHECKS: dict[str, Check] = {
-    "pathname": _pathname,
-    "parser": _parser,
+_CHECKS: dict[str, settings.Check] = {
+    "pathname": settings.pathname,
+    "parser": settings.parser,
     "transformer": _transformer,
-    "timeout": _duration_or_off,
-    "ping_interval": _optional(_duration_or_off),
+    "timeout": settings.duration_or_off,
+    "ping_interval": settings.optional(settings.duration_or_off),
     "origins": _origins,
     "global_name": _global_name,
     "methods": checks.methods,
@@ -351,23 +231,23 @@ _CHECKS: dict[str, Check] = {
     "max_age": checks.max_age,
     "headers": checks.header_names,
     "exposed": checks.header_names,
-    "authorization": _optional(_function),
-    "plugin": _plugin,
+    "authorization": settings.optional(settings.function),
+    "plugin": settings.plugin,
     "iknowclusterwillbreakconnections": checks.flag,
-    "max_length": _at_least(1),
-    "compression": _compression,
-    "id_generator": _optional(_function),
-    "trusted_proxies": _optional(_networks),
-    "transport": _mapping,
-    "max_connections": _optional(_at_least(1)),
-    "max_fragments": _at_least(1),
-    "inbox_messages": _at_least(1),
-    "inbox_bytes": _at_least(1),
-    "write_buffer": _at_least(1),
-    "slow_consumer": _one_of("close", "drop"),
-    "handshake_timeout": _duration,
-    "transform_timeout": _duration,
-    "write_timeout": _duration,
-    "close_timeout": _duration,
-    "session_timeout": _optional(_duration),
+    "max_length": settings.at_least(1),
+    "compression": settings.compression,
+    "id_generator": settings.optional(settings.function),
+    "trusted_proxies": settings.optional(_networks),
+    "transport": settings.mapping,
+    "max_connections": settings.optional(settings.at_least(1)),
+    "max_fragments": settings.at_least(1),
+    "inbox_messages": settings.at_least(1),
+    "inbox_bytes": settings.at_least(1),
+    "write_buffer": settings.at_least(1),
+    "slow_consumer": settings.one_of("close", "drop"),
+    "handshake_timeout": settings.duration,
+    "transform_timeout": settings.duration,
+    "write_timeout": settings.duration,
+    "close_timeout": settings.duration,
+    "session_timeout": settings.optional(settings.duration),
 }

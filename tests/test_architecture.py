@@ -31,6 +31,7 @@ FLOORS = {
     "protocols": 1,
     "request": 1,
     "session": 1,
+    "settings": 1,
     "transforms": 1,
     "inbox": 2,
     "library": 2,

@@ -6,6 +6,8 @@ A plugin is a mapping, a module or any object with one or more of
   parameters, which is called when the plugin is removed.
 - ``client``: JavaScript, a function expression ``function (primus, options) {...}`` that every client runs;
   or the path of a file that holds one.
+- ``python_client``: the same for `primus_gevent.client.Socket`: a function ``(client, options)``, called when
+  a client is made.
 - ``library``: JavaScript that ``client`` needs, run once before it, in a scope that only the two share; or
   the path of such a file.
 - ``options``: the names of options of its own, which may then stand beside those of `Primus`.
@@ -25,7 +27,7 @@ from ..errors import PluginError
 
 __all__ = ["Ark", "Plugin", "load", "options_for"]
 
-PARTS = ("server", "client", "library", "options")
+PARTS = ("server", "client", "python_client", "library", "options")
 
 # A library is written for a script tag: it finds the global object in `this`, and no module loader whose
 # exports it would take over. What it declares must not meet the names of our own client.
@@ -47,6 +49,7 @@ class Plugin:
         server: the server side; may be called with two arguments.
         client: JavaScript function expression of the client side, around it the library that it needs.
         library: JavaScript statements of a library that comes without client side.
+        python_client: the client side in Python; may be called with two arguments.
         options: names of its own options.
     """
 
@@ -54,6 +57,7 @@ class Plugin:
     given: Any
     server: Callable[..., Any] | None = None
     client: str | None = None
+    python_client: Callable[..., Any] | None = None
     library: str | None = None
     options: tuple[str, ...] = ()
 
@@ -69,7 +73,7 @@ def load(name: Any, given: Any) -> Plugin:
     if isinstance(given, str):
         given = _import(name, given)
     parts = _parts(name, given)
-    if parts["server"] is None and parts["client"] is None:
+    if parts["server"] is None and parts["client"] is None and parts["python_client"] is None:
         raise PluginError(f"plugin {name!r} has neither a server nor a client side", name)
     client = _javascript(name, "client", parts["client"])
     library = _javascript(name, "library", parts["library"])
@@ -80,8 +84,9 @@ def load(name: Any, given: Any) -> Plugin:
     return Plugin(
         name,
         given,
-        _server(name, parts["server"], given),
+        _function(name, "server", "primus", parts["server"], given),
         client,
+        _function(name, "Python client", "client", parts["python_client"], given),
         library,
         _names(name, parts["options"]),
     )
@@ -98,17 +103,17 @@ def _parts(name: str, given: Any) -> dict[str, Any]:
     return {part: given.get(part) for part in PARTS}
 
 
-def _server(name: str, server: Any, given: Any) -> Callable[..., Any] | None:
-    """The server side, so that it can be called with both arguments though it may take fewer."""
-    if server is None:
+def _function(name: str, side: str, first: str, fn: Any, given: Any) -> Callable[..., Any] | None:
+    """One side, so that it can be called with both arguments though it may take fewer."""
+    if fn is None:
         return None
-    if not callable(server):
-        raise PluginError(f"the server side of plugin {name!r} is a function, not {server!r}", name)
-    required, accepted = arity(server)
+    if not callable(fn):
+        raise PluginError(f"the {side} side of plugin {name!r} is a function, not {fn!r}", name)
+    required, accepted = arity(fn)
     if required > 2:
         hint = "; the plugin is a class, and should be an instance of it" if isinstance(given, type) else ""
-        raise PluginError(f"the server side of plugin {name!r} takes (primus, options){hint}", name)
-    function: Callable[..., Any] = server
+        raise PluginError(f"the {side} side of plugin {name!r} takes ({first}, options){hint}", name)
+    function: Callable[..., Any] = fn
     return lambda primus, options: function(*(primus, options)[:accepted])
 
 

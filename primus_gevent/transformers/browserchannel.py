@@ -252,7 +252,7 @@ class BrowserChannel:
             exchange,
             start_response,
             fill,
-            headers=[("Content-Type", framing.content_type), *STANDARD_HEADERS],
+            headers=_own_headers(exchange, framing.content_type),
             limit=self._stream_bytes if query.streams else 1,
             prelude=framing.prelude,
             end=framing.end,
@@ -267,7 +267,7 @@ class BrowserChannel:
     def _headers(
         self, exchange: Exchange, start_response: Any, content_type: str, more: Iterable[Header] = ()
     ) -> list[Header]:
-        own = [("Content-Type", content_type), *STANDARD_HEADERS, *more]
+        own = [*_own_headers(exchange, content_type), *more]
         return self.requests.complete(exchange, start_response, own)
 
     def _answer(
@@ -288,6 +288,15 @@ class BrowserChannel:
         self, exchange: Exchange, start_response: Any, message: str, status: int = 400
     ) -> Iterable[bytes]:
         return self._answer(exchange, start_response, protocol.error_page(message), f"{status} {message}")
+
+
+def _own_headers(exchange: Exchange, content_type: str) -> list[Header]:
+    headers = [("Content-Type", content_type), *STANDARD_HEADERS]
+    # The official client asks for this with each GET. Where the answer does not say it as well, which plain
+    # pywsgi leaves to us, Node puts the next request on a connection that is being closed.
+    if "close" in exchange.environ.get("HTTP_CONNECTION", "").lower():
+        headers.append(("Connection", "close"))
+    return headers
 
 
 def _framing(query: Query) -> Chunks | Scripts:

@@ -1,6 +1,6 @@
 'use strict';
 
-// engine.io and polling in Node: what only a program has, and a page has not.
+// The clients over HTTP in Node: what only a program has, and a page has not.
 const assert = require('node:assert');
 const http = require('http');
 const { spawn } = require('child_process');
@@ -15,13 +15,25 @@ const WAYS = [
   ['engine.io', {}],
   ['engine.io', { websockets: false }],
   ['engine.io', { transport: { transports: ['websocket'] } }],
-  ['polling', {}]
+  ['polling', {}],
+  ['sockjs', {}],
+  ['sockjs', { websockets: false }],
+  ['sockjs', { transport: { transports: ['xhr-polling'] } }],
+  ['browserchannel', {}],
+  ['browserchannel', { transport: { streaming: false } }],
+  ['socket.io', {}],
+  ['socket.io', { websockets: false }]
 ];
+const NAMES = Array.from(new Set(WAYS.map(([transformer]) => transformer)));
+const serverOf = (transformer) => (transformer === 'polling' ? 'engine.io' : transformer);
+// The original that has it, and who is asked where it may be ours.
+const originalOf = (transformer) => (transformer === 'socket.io' ? 2 : 8);
+const peerOf = (transformer) => (transformer === 'socket.io' ? 2 : 'own');
 const EXIT_MS = 10000;
 
 /** Run a program that has `Primus`, `url` and `options`; resolves with its output when it has ended by itself. */
 function program(body, { transformer, url, options, format = 'script' }) {
-  const file = format === 'esm' ? save('program.mjs', compile({ transformer, format })) : require.resolve('./engineio.node.test.js');
+  const file = format === 'esm' ? save('program.mjs', compile({ transformer, format })) : __filename;
   const given = `const url = ${JSON.stringify(url)}; const options = ${JSON.stringify(options)};`;
   const text = format === 'esm'
     ? `import Primus from ${JSON.stringify(`file://${file}`)}; ${given} ${body}`
@@ -42,14 +54,15 @@ function program(body, { transformer, url, options, format = 'script' }) {
 const ECHO = `
   const client = new Primus(url, options);
   client.write('hello');
-  client.on('data', (data) => { console.log(data, client.socket.transport.name); client.end('bye'); });
+  client.on('data', (data) => { console.log(data, client.socket.transport.name || client.socket.transport); client.end('bye'); });
 `;
 
 describe('a program ends when its client has', () => {
   for (const [transformer, options] of WAYS) {
     test(`${transformer} ${JSON.stringify(options)}`, async () => {
-      const peer = await startPeer('own', { transformer: 'engine.io' });
-      assert.match(await program(ECHO, { transformer, url: peer.url, options }), /^hello (polling|websocket)\n$/);
+      const peer = await startPeer(peerOf(transformer), { transformer: serverOf(transformer) });
+      const expected = /^hello (polling|websocket|xhr-streaming|xhr-polling|streaming|long-polling)\n$/;
+      assert.match(await program(ECHO, { transformer, url: peer.url, options }), expected);
       await peer.stop();
     });
   }
@@ -114,7 +127,7 @@ describe('connections', () => {
 describe('requests', () => {
   for (const [transformer, options] of WAYS) {
     test(`headers, user and password: ${transformer} ${JSON.stringify(options)}`, async () => {
-      const server = await start(8, { transformer: 'engine.io' });
+      const server = await start(originalOf(transformer), { transformer: serverOf(transformer) });
       const seen = [];
       server.primus.authorize((req, done) => {
         seen.push([req.headers.authorization, req.headers.cookie, req.headers['x-extra']]);
@@ -126,26 +139,30 @@ describe('requests', () => {
       server.primus.on('connection', (spark) => spark.on('data', (data) => spark.write(data)));
       assert.strictEqual(await order(client, 'x'), 'x');
       const authorization = 'Basic ' + Buffer.from('usér:p@ss').toString('base64');
+      assert.ok(seen.length);
       for (const each of seen) assert.deepStrictEqual(each, [authorization, 'a=b', 'c']);
       client.end();
       await server.stop();
     });
   }
 
-  test('certificates', async () => {
-    const peer = await startPeer('own', { transformer: 'engine.io', tls: true });
-    for (const [transformer, options] of WAYS) {
-      const client = new (load({ transformer }))(peer.url, { ...FAST, ...options, transport: { ca: peer.ca, ...options.transport } });
-      assert.strictEqual(await order(client, 'x'), 'x');
-      if (transformer === 'engine.io' && !options.transport && options.websockets !== false) {
-        while (client.socket.transport.name !== 'websocket') await order(client, 'settled?');
+  for (const name of NAMES.filter((transformer) => peerOf(transformer) === 'own')) {
+    test(`certificates: ${name}`, async () => {
+      const peer = await startPeer('own', { transformer: serverOf(name), tls: true });
+      for (const [transformer, options] of WAYS) {
+        if (transformer !== name) continue;
+        const client = new (load({ transformer }))(peer.url, { ...FAST, ...options, transport: { ca: peer.ca, ...options.transport } });
+        assert.strictEqual(await order(client, 'x'), 'x');
+        if (transformer === 'engine.io' && !options.transport && options.websockets !== false) {
+          while (client.socket.transport.name !== 'websocket') await order(client, 'settled?');
+        }
+        client.end();
+        const stranger = new (load({ transformer }))(peer.url, { ...options, strategy: false });
+        assert.match((await next(stranger, 'error'))[0].message, /certificate/);
       }
-      client.end();
-      const stranger = new (load({ transformer }))(peer.url, { ...options, strategy: false });
-      assert.match((await next(stranger, 'error'))[0].message, /certificate/);
-    }
-    await peer.stop();
-  });
+      await peer.stop();
+    });
+  }
 
   test('an answer that is cut off is one error', async () => {
     const cut = http.createServer((request, response) => {
@@ -178,8 +195,8 @@ describe('requests', () => {
   });
 
   test('refused: the error has the answer, and with the library of such a server there is no second try', async () => {
-    for (const transformer of ['engine.io', 'polling']) {
-      const server = await start(8, { transformer: 'engine.io' });
+    for (const transformer of NAMES) {
+      const server = await start(originalOf(transformer), { transformer: serverOf(transformer) });
       server.primus.authorize((req, done) => done({ statusCode: 401, message: 'Authentication required' }));
       const client = new (load({ transformer, authorization: true }))(server.url, FAST);
       const events = record(client);

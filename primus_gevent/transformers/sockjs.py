@@ -505,8 +505,6 @@ class SockJS:
             headers.append(("Connection", "close"))
         if any(name == "Expires" for name, _ in own):
             headers = [header for header in headers if header[0].lower() != "pragma"]
-        if exchange.environ["REQUEST_METHOD"] == "HEAD":
-            body = b""
         return _answer(status, headers, body, exchange.environ, start_response)
 
 
@@ -557,4 +555,4 @@ def _answer(
     if status not in (204, 304):
         headers = [*headers, ("Content-Length", str(len(body)))]
     start_response(status_line(status), headers)
-    return [body] if body else []
+    return [body] if body and environ["REQUEST_METHOD"] != "HEAD" else []

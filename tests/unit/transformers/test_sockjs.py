@@ -254,6 +254,8 @@ def test_head_has_no_body(serve: Callable[..., Server]) -> None:
     server = serve()
     assert server.ask("/nowhere", "HEAD")[::2] == ("404 Not Found", b"")
     assert server.ask("/info", "HEAD")[::2] == ("405 Method Not Allowed", b"")
+    upgrade = {"HTTP_UPGRADE": "websocket", "HTTP_CONNECTION": "Upgrade"}
+    assert server.ask("/nowhere", "HEAD", **upgrade)[::2] == ("404 Not Found", b"")
 
 
 def test_answers_are_compressed_where_that_is_asked_for(serve: Callable[..., Server]) -> None:

@@ -37,6 +37,7 @@ async function run(plays, report) {
     const played = page.evaluate((given) => InteropHarness.run(given.map((one) => ({
       ...one,
       clients: Object.fromEntries(Object.entries(one.clients).map(([name, id]) => [name, InteropClients[id]])),
+      others: one.others.map((other) => ({ ...other, Client: InteropClients[other.Client] })),
       fetch: (...words) => fetch(...words)
     })), window.interopReport), plays);
     await Promise.race([played, broken]);

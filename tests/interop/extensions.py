@@ -4,15 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import gevent
 
 from primus_gevent import AuthorizationError, Primus
 
-__all__ = ["AUTHORIZATION", "PLUGIN", "transforms"]
+__all__ = ["AUTHORIZATION", "PLUGIN", "label", "transforms"]
 
 HERE = Path(__file__).parent
+
+
+class Label(NamedTuple):
+    """What a client asks for, and which scenario it is of."""
+
+    service: str
+    tag: str
+
+
+def label(asks: Any) -> Label:
+    """Of a spark or a request. A client without a query has the host tell it: ``<service>.<tag>.localhost``."""
+    if "tag" in asks.query:
+        return Label(asks.query.get("service", "echo"), asks.query["tag"])
+    host = asks.headers.get("Host", "").partition(":")[0]
+    service, _, tag = host.removesuffix(".localhost").partition(".")
+    return Label(service, tag) if host.endswith(".localhost") else Label("echo", "")
+
 
 # -- authorization
 
@@ -36,7 +53,7 @@ def callback_hook(asked: Callable[[str], None]) -> Callable[..., None]:
     """The specification's form: it answers later, in another greenlet."""
 
     def authorize(request: Any, done: Callable[..., None]) -> None:
-        asked(request.query.get("tag", ""))
+        asked(label(request).tag)
         gevent.spawn(done, VERDICTS[token_of(request)])
 
     return authorize
@@ -46,7 +63,7 @@ def blocking_hook(asked: Callable[[str], None]) -> Callable[..., None]:
     """Ours: it may block, and raises."""
 
     def authorize(request: Any) -> None:
-        asked(request.query.get("tag", ""))
+        asked(label(request).tag)
         gevent.sleep(0)
         verdict = VERDICTS[token_of(request)]
         if isinstance(verdict, str):

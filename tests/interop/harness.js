@@ -10,9 +10,9 @@
  * A scenario waits for events, each with a time limit. The one exception is `silence`, for what must not happen.
  */
 (function define(root, factory) {
-  if (typeof module === 'object' && module.exports) module.exports = factory(require('./values'));
-  else root.InteropHarness = factory(root.InteropValues);
-})(typeof globalThis === 'object' ? globalThis : this, ({ describe }) => {
+  if (typeof module === 'object' && module.exports) module.exports = factory(require('./values'), require('./frameworks'));
+  else root.InteropHarness = factory(root.InteropValues, root.InteropFrameworks);
+})(typeof globalThis === 'object' ? globalThis : this, ({ describe }, frameworks) => {
   const LIMIT = 8000; // ms that an event may take; far more than any needs on a busy machine
   const SCENARIOS = [];
 
@@ -84,15 +84,9 @@
   const INTERNAL = ['outgoing::open', 'outgoing::url', 'incoming::open', 'outgoing::reconnect', 'incoming::end',
     'outgoing::ping', 'incoming::pong', 'incoming::ping', 'outgoing::pong', 'outgoing::end'];
 
-  /** The options with which a client of Engine.IO goes one way only. */
-  const WAYS = {
-    polling: { websockets: false },
-    websocket: { transport: { transports: ['websocket'] } } // ours; the official ones always begin with polling
-  };
-
   /** One client, and everything that it has told so far. */
   class Peer {
-    constructor(world, { kind, Client }, { service = 'echo', query = {}, options = {}, base, tag }) {
+    constructor(world, { kind, Client, transformer = world.transformer, way = world.way }, { service = 'echo', query = {}, options = {}, base, tag }) {
       this.world = world;
       this.kind = kind;
       this.generation = kind === 'primus8' ? 8 : 2;
@@ -103,9 +97,13 @@
       this.waiting = new Set();
       const quick = this.generation === 8 ? { min: 20, max: 200, retries: 100 } : { minDelay: 20, maxDelay: 200, retries: 100 };
       const parts = Object.entries({ service, tag, ...query }).map((pair) => pair.map(encodeURIComponent).join('='));
-      const way = world.engine && WAYS[world.way];
-      const transport = { ...(way && way.transport), ...options.transport };
-      this.client = new Client(`${base}/?${parts.join('&')}`, { reconnect: quick, ...way, ...options, transport });
+      const given = frameworks.options(transformer, way, { kind, browser: world.browser });
+      const transport = { ...given.transport, ...options.transport };
+      // Where there is no query, the host tells service and tag.
+      const nameless = frameworks.queryless(transformer, [kind, world.about.server]);
+      this.base = base;
+      this.url = nameless ? base.replace('127.0.0.1', `${service}.${tag}.localhost`) : base;
+      this.client = new Client(`${this.url}/?${parts.join('&')}`, { reconnect: quick, ...given, ...options, transport });
       for (const name of EVENTS[this.generation]) this.listen(name, true);
       for (const name of INTERNAL) this.listen(name, false);
       // The official `binary` parser in Node reads Buffers only, so its user has to ask `ws` for them.
@@ -206,7 +204,10 @@
     }
   }
 
-  /** What one scenario works with: its own tag, its peers and the servers that it started. */
+  /**
+   * What one scenario works with: its own tag, its peers and the servers that it started. When nothing is left to do but wait,
+   * `release()` lets the next one begin.
+   */
   class World {
     constructor(settings, name, index) {
       Object.assign(this, settings); // see `run`
@@ -214,6 +215,7 @@
       this.index = index;
       this.peers = [];
       this.started = [];
+      this.released = new Promise((resolve) => { this.release = resolve; });
     }
 
     get generation() {
@@ -222,7 +224,24 @@
 
     /** Whether Engine.IO carries the messages. */
     get engine() {
-      return ['engine.io', 'polling'].includes(this.transformer);
+      return frameworks.engine(this.transformer);
+    }
+
+    /** Whether a connection is a session of many requests, or can be, rather than one WebSocket. */
+    get session() {
+      return frameworks.session(this.transformer);
+    }
+
+    /** Why messages cannot be bytes here, if so. */
+    get textOnly() {
+      const official = this.kind !== 'ours' || this.about.server !== 'python';
+      return official && frameworks.text(this.transformer) ? 'the framework carries text only, and its original makes text of bytes' : undefined;
+    }
+
+    /** Why the server does not get the query of the client, if so. */
+    get queryless() {
+      const none = frameworks.queryless(this.transformer, [this.kind, this.about.server]);
+      return none ? 'SockJS of Primus 2.4 knows no query' : undefined;
     }
 
     get base() {
@@ -239,11 +258,10 @@
      */
     peer(settings = {}, who = this) {
       const { server } = settings;
-      const tag = `${this.way}.${this.index}.${this.peers.length}`;
+      const tag = `${this.transformer}.${this.way}.${this.index}.${this.peers.length}`;
       const base = settings.base || this.servers[server || 'main'];
       const chosen = server ? { kind: who.kind, Client: this.clients[server] || this.clients.main } : who;
       const peer = new Peer(this, chosen, { tag, ...settings, base });
-      peer.base = base;
       this.peers.push(peer);
       return peer;
     }
@@ -259,6 +277,12 @@
     carrying(headers) {
       const name = this.engine && this.kind !== 'ours' ? 'extraHeaders' : 'headers';
       return { transport: { [name]: headers } };
+    }
+
+    /** Why the client cannot send headers of one's own, if so. */
+    get headerless() {
+      if (this.browser) return 'a page cannot set headers of a WebSocket';
+      return this.kind !== 'ours' && frameworks.text(this.transformer) ? 'this client sends no headers of one\'s own' : undefined;
     }
 
     async get(path, base = this.base) {
@@ -293,7 +317,7 @@
 
     /** A server of this scenario's own, with `options` in seconds and bytes (and perhaps a port). */
     async start(options = {}) {
-      const server = await this.runner('/start', { transformer: this.transformer, parser: this.parser, ...options });
+      const server = await this.runner('/start', { transformer: this.several || this.transformer, parser: this.parser, ...options });
       this.started.push(server);
       return server;
     }
@@ -330,6 +354,7 @@
   }
 
   async function staysGone(peer, connections = 1) {
+    peer.world.release();
     await silence(300); // fifteen times the first reconnect delay
     const state = await peer.state();
     equal(state.connections, connections, 'connections');
@@ -341,19 +366,18 @@
   // --- running them ---
 
   /**
-   * Plays scenarios and calls report({way, parser, scenario, outcome, detail, seconds}) for each.
+   * Plays scenarios and calls report({transformer, way, parser, scenario, outcome, detail, seconds}) for each.
    *
    * Each of `plays` is one client against one server; they take turns, but for their idle scenarios:
    *
    *   suites    names of the suites to play
    *   kind      'ours', 'primus8' or 'primus24'
-   *   transformer  its name
-   *   way       how the connection comes about: 'websocket', 'polling', 'upgrade' from one to the other, or 'upgraded',
-   *             where each scenario begins when that is done
+   *   transformer  its name; and `several`: those of the server, if it has more
+   *   way       one of those of the transformer in frameworks.js
    *   parser    name of the parser
    *   servers   addresses of the common test servers by name: `main`, and others with options that scenarios ask for
    *   clients   client constructors by the same names; those that are missing are the same as `main`
-   *   others    list of {kind, Client}, for mixed scenarios
+   *   others    list of {kind, Client}, for mixed scenarios, of others with their transformer and way
    *   control   address of the runner
    *   fetch, browser, and perhaps nodeBuffers, only (part of a name)
    */
@@ -366,8 +390,7 @@
         chosen.push({ ...item, index, settings: { others: [], ...settings, about } });
       });
     }
-    const play = async (item) => {
-      const world = new World(item.settings, item.name, item.index);
+    const playIn = async (world, item) => {
       const started = Date.now();
       let [outcome, detail] = ['passed', ''];
       try {
@@ -383,11 +406,18 @@
         [outcome, detail] = ['failed', `${detail}\ncleaning up: ${error.stack || error}`];
       }
       const seconds = (Date.now() - started) / 1000;
-      report({ way: world.way, parser: world.parser, scenario: item.name, outcome, detail, seconds });
+      report({ transformer: world.transformer, way: world.way, parser: world.parser, scenario: item.name, outcome, detail, seconds });
     };
-    const beside = chosen.filter((item) => item.idle === true).map(play);
+    const begun = [];
+    const play = (item) => {
+      const world = new World(item.settings, item.name, item.index);
+      begun.push(playIn(world, item));
+      return Promise.race([begun[begun.length - 1], world.released]);
+    };
+    for (const item of chosen.filter((one) => one.idle === true)) play(item);
     for (const item of chosen.filter((one) => !one.idle)) await play(item);
-    await Promise.all([...beside, ...chosen.filter((item) => item.idle === 'alone').map(play)]);
+    for (const item of chosen.filter((one) => one.idle === 'alone')) play(item);
+    await Promise.all(begun);
   }
 
   /** The names of all scenarios of these suites. */

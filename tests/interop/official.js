@@ -5,7 +5,8 @@
  *
  * primus@2.4.12 was written for ws 0.5, whose native part no longer compiles. ws 2.3.1 is the newest that it runs on:
  * its server reads `socket.upgradeReq`, which ws 3 removed. Its parsers were written for EJSON 1.0 and binary-pack 0.0, its
- * Engine.IO is 1.x. No Primus lists `ws`, `engine.io` or a parser as a dependency, so `require` is answered here, by who asks.
+ * Engine.IO is 1.x, and its SockJS 0.3.9; sockjs-client-node is a browser's client in jsdom, so that in Node it gets the client of
+ * today, which has the same interface. No Primus lists `ws`, `engine.io` or a parser as a dependency, so `require` is answered here, by who asks.
  */
 const fs = require('fs');
 const Module = require('module');
@@ -21,7 +22,9 @@ const OLDER = {
   'ejson/source': 'ejson24/source',
   'binary-pack': 'binary-pack24',
   'engine.io': 'engine.io18',
-  'engine.io-client': 'engine.io-client18'
+  'engine.io-client': 'engine.io-client18',
+  sockjs: 'sockjs03',
+  'sockjs-client-node': 'sockjs-client'
 };
 
 const resolve = Module._resolveFilename;
@@ -98,4 +101,17 @@ function required(name, options = {}) {
   return module.exports;
 }
 
-module.exports = { server, client, library, required, parser, plugin };
+/** Tells every session that a BrowserChannel server of this package makes from now on. */
+function onSession(name, tell) {
+  const browserchannel = Module.createRequire(path.join(modules, name, 'index.js'))('browserchannel');
+  const make = browserchannel.server;
+  browserchannel.server = (options, connected) => {
+    browserchannel.server = make; // only of the next one
+    return make(options, (session, ...rest) => {
+      tell(session);
+      return connected(session, ...rest);
+    });
+  };
+}
+
+module.exports = { server, client, library, required, parser, plugin, onSession };

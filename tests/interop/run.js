@@ -7,6 +7,7 @@
  * options. Ends with 0 when every scenario was played, whatever came of it, and with 1 when that was not possible.
  */
 const { execFileSync, spawn } = require('child_process');
+const dns = require('dns');
 const { once } = require('events');
 const fs = require('fs');
 const http = require('http');
@@ -14,31 +15,25 @@ const Module = require('module');
 const net = require('net');
 const path = require('path');
 const readline = require('readline');
+const frameworks = require('./frameworks');
 const harness = require('./harness');
 
 const ROOT = path.join(__dirname, '..', '..');
-const CLIENTS = ['ours', 'primus8', 'primus24'];
+const CLIENTS = Object.keys(frameworks.CLIENTS);
 const SERVERS = ['python', 'primus8', 'primus24'];
-const WAYS = {
-  websockets: ['websocket'],
-  faye: ['websocket'],
-  polling: ['polling'],
-  'engine.io': ['upgrade', 'upgraded', 'polling', 'websocket']
-};
-const ENGINE = ['engine.io', 'polling']; // those that speak Engine.IO
 const MIB = 1024 * 1024;
 
 // Without --parser everything that does not depend on it is played, with `json`.
-const SUITES = { json: ['connections', 'extensions'], parsers: ['parsers'] };
-for (const name of [...SUITES.json, ...SUITES.parsers]) require(`./suites/${name}`);
+const SUITES = { json: ['connections', 'extensions'], parsers: ['parsers'], core: ['core'] };
+for (const name of Object.values(SUITES).flat()) require(`./suites/${name}`);
 const QUIET = 'the servers had nothing to complain about';
 
 const settings = argumentsOf(process.argv.slice(2));
 
 function argumentsOf(words) {
   const known = {
-    client: 'ours', server: 'python', transformer: 'websockets', way: '', parser: '', suite: '', only: '', python: '',
-    browser: false, list: false
+    client: 'ours', server: 'python', transformer: 'websockets', way: '', parser: '', suite: '', only: '', host: '', python: '',
+    several: false, browser: false, list: false
   };
   for (let n = 0; n < words.length; n++) {
     const name = words[n].replace(/^--/, '');
@@ -48,17 +43,37 @@ function argumentsOf(words) {
   const must = (name, value, choice) => {
     if (!choice.includes(value)) throw new Error(`unknown ${name} ${value}; known are: ${choice.join(', ')}`);
   };
+  const list = (text) => (text ? text.split(',') : []);
   must('client', known.client, CLIENTS);
   must('server', known.server, SERVERS);
-  must('transformer', known.transformer, Object.keys(WAYS));
-  known.ways = (known.way || WAYS[known.transformer][0]).split(',');
-  for (const way of known.ways) must('way', way, WAYS[known.transformer]);
+  known.transformers = list(known.transformer);
+  for (const one of known.transformers) must('transformer', one, frameworks.CLIENTS[known.client]);
+  // of each transformer those that it has, or else the one that a client takes by itself
+  known.ways = {};
+  const all = known.transformers.flatMap((one) => Object.keys(frameworks.WAYS[one]));
+  for (const way of list(known.way)) must('way', way, all);
+  for (const one of known.transformers) {
+    const ways = Object.keys(frameworks.WAYS[one]);
+    const chosen = list(known.way).filter((way) => ways.includes(way));
+    known.ways[one] = chosen.length ? chosen : [ways[0]];
+  }
+  if (known.server !== 'python' && (known.several || known.host)) throw new Error('--several and --host are for our server');
+  const usual = known.parser ? SUITES.parsers : known.several || known.host ? SUITES.core : SUITES.json;
+  known.suites = known.suite ? list(known.suite) : usual;
+  for (const one of known.suites) must('suite', one, Object.values(SUITES).flat());
   return known;
 }
+
+// Names below `localhost` are this machine's (RFC 6761, section 6.3), but not every resolver knows.
+const { lookup } = dns;
+dns.lookup = (name, ...rest) => lookup(/\.localhost$/.test(name) ? '127.0.0.1' : name, ...rest);
 
 // --- servers ---
 
 const running = new Map(); // port -> child process
+process.on('exit', () => { // also after an error that nobody caught
+  for (const child of running.values()) kill(child);
+});
 let complaints = ''; // what all servers wrote to stderr
 
 function python() {
@@ -72,20 +87,22 @@ function command(kind, options) {
     const words = ['--no-deprecation', path.join(__dirname, 'server.js'), kind, JSON.stringify(options)];
     return [process.execPath, words];
   }
-  return [python(), [path.join(__dirname, 'server.py'), JSON.stringify(options)]];
+  return [python(), [path.join(__dirname, 'server.py'), JSON.stringify(options), settings.host || 'pywsgi']];
 }
 
 /** Starts test servers in one process, one for each of a list of options, and gives their ports. */
 async function startAll(list, kind = settings.server) {
   const env = { ...process.env, PYTHONPATH: ROOT }; // the package of this tree, installed or not
-  const child = spawn(...command(kind, list), { cwd: ROOT, env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const detached = settings.host.startsWith('gunicorn'); // it has children of its own, which end with its process group
+  const child = spawn(...command(kind, list), { cwd: ROOT, env, detached, stdio: ['ignore', 'pipe', 'pipe'] });
+  child.group = detached;
   let said = '';
   child.stderr.setEncoding('utf8').on('data', (text) => {
     said += text;
     complaints += text;
   });
   const lines = readline.createInterface({ input: child.stdout });
-  const limit = setTimeout(() => child.kill('SIGKILL'), 30000);
+  const limit = setTimeout(() => kill(child), 30000);
   const line = await Promise.race([once(lines, 'line'), once(child, 'exit').then(() => undefined)]);
   clearTimeout(limit);
   if (!line) throw new Error(`the ${kind} server did not start:\n${said}`);
@@ -104,12 +121,18 @@ function address(port) {
   return `http://127.0.0.1:${port}`;
 }
 
+function kill(child) {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  if (child.group) process.kill(-child.pid, 'SIGKILL');
+  else child.kill('SIGKILL');
+}
+
 async function stop({ port }) {
   const child = running.get(port);
   running.delete(port);
   if (!child || child.exitCode !== null || child.signalCode !== null) return {};
   const exit = once(child, 'exit');
-  child.kill('SIGKILL');
+  kill(child);
   await exit;
   return {};
 }
@@ -139,7 +162,7 @@ const ACTIONS = {
   '/closed': closed
 };
 
-const SCRIPTS = ['values.js', 'harness.js', ...Object.values(SUITES).flat().map((name) => `suites/${name}.js`)];
+const SCRIPTS = ['values.js', 'frameworks.js', 'harness.js', ...Object.values(SUITES).flat().map((name) => `suites/${name}.js`)];
 
 /** The page: it keeps every client under a name of its own, though each one calls itself Primus. */
 function page(sources) {
@@ -185,16 +208,17 @@ async function control(sources) {
 // --- clients ---
 
 /**
- * The sources of our client for each of a list of server options: as our server sends them, or for another server as
- * `primus.library()` gives them.
+ * The source of our client for each of a list of {options of the server, its port, transformer}: as our server sends
+ * it, or for another server as `primus.library()` gives it.
  */
-async function ourLibraries(list, ports) {
+async function ourLibraries(list) {
   if (settings.server !== 'python') {
-    const words = [path.join(__dirname, 'libraries.py'), JSON.stringify(list)];
+    const words = [path.join(__dirname, 'libraries.py'), JSON.stringify(list.map(({ options }) => options))];
     return JSON.parse(execFileSync(python(), words, { cwd: ROOT, env: { ...process.env, PYTHONPATH: ROOT }, encoding: 'utf8' }));
   }
-  return Promise.all(ports.map(async (port) => {
-    const response = await fetch(`${address(port)}/primus/primus.js`);
+  return Promise.all(list.map(async ({ port, transformer }) => {
+    const query = settings.several ? `?transformer=${transformer}` : '';
+    const response = await fetch(`${address(port)}/primus/primus.js${query}`);
     if (!response.ok) throw new Error(`primus.js: the server answered ${response.status}`);
     return response.text();
   }));
@@ -210,104 +234,122 @@ function evaluate(source) {
   return module.exports;
 }
 
+/** The option `transformer` of a server for clients with that one. */
+function served(transformer) {
+  if (!settings.several) return transformer;
+  // `faye` has the addresses of `websockets`, and `polling` those of `engine.io`: the first in the list gets them
+  const all = Object.keys(frameworks.WAYS);
+  return ['faye', 'polling'].includes(transformer) ? [transformer, ...all.filter((name) => name !== transformer)] : all;
+}
+
 /**
- * What is played: for each parser the common test servers, and with which options.
- *
- * The servers of all parsers are in one process, because starting one takes longer than playing a dozen scenarios.
+ * What is played: for each transformer and parser the options of the common test servers. Those `apart` are in a process of
+ * their own: their scenarios mostly wait, and the others would hold up the heartbeats.
  */
 function plan() {
-  const { transformer } = settings;
-  // all with the same limit, which is the default of ours; Engine.IO's is for a whole request
-  const limit = settings.server === 'primus8' ? { maxLength: ENGINE.includes(transformer) ? 2 * MIB : MIB } : {};
-  if (!settings.parser) {
-    const common = {
-      main: { transformer, ...limit },
-      authorization: { transformer, authorization: 'callback' },
-      ...(settings.server === 'python' ? { blocking: { transformer, authorization: 'blocking' } } : {}),
-      extended: { transformer, extended: true }
-    };
-    // of a process of their own: their scenarios mostly wait, and the others would hold up the heartbeats
+  return settings.transformers.flatMap((transformer) => (settings.parser || 'json').split(',').map((parser) => {
+    const base = { transformer: served(transformer) };
+    // all with the same limit, which is the default of ours; Engine.IO's is for a whole request
+    const limit = settings.server === 'primus8' ? { maxLength: frameworks.engine(transformer) ? 2 * MIB : MIB } : {};
     const timeout = 1.5;
-    const apart = {
-      pinging: { transformer, timeout },
+    const beats = {
+      pinging: { ...base, parser, timeout },
       // the official one gives a client no longer for its answer than until the next ping
-      pinged: { transformer, timeout, pingInterval: settings.server === 'primus8' ? 1 : 0.5 },
-      both: { transformer, timeout, pingInterval: 1 },
-      ...(ENGINE.includes(transformer) ? { quick: { transformer, heartbeats: { pingInterval: 0.3, pingTimeout: 0.3 } } } : {})
+      pinged: { ...base, parser, timeout, pingInterval: settings.server === 'primus8' ? 1 : 0.5 }
     };
-    return [{ parser: 'json', suites: settings.suite ? settings.suite.split(',') : SUITES.json, common, apart }];
-  }
-  return settings.parser.split(',').map((parser) => ({
-    parser,
-    suites: SUITES.parsers,
-    common: {
-      main: { transformer, parser, ...limit },
-      // the official one gives a client no longer for its answer than until the next ping
-      pinged: { transformer, parser, timeout: 1.5, pingInterval: settings.server === 'primus8' ? 1 : 0.5 },
-      pinging: { transformer, parser, timeout: 1.5 }
+    const one = { transformer, parser, suites: settings.suites, common: { main: { ...base, parser, ...limit } }, apart: {} };
+    if (!settings.suites.some((name) => SUITES.json.includes(name))) {
+      Object.assign(one.common, beats);
+      return one;
     }
+    Object.assign(one.common, {
+      authorization: { ...base, authorization: 'callback' },
+      ...(settings.server === 'python' ? { blocking: { ...base, authorization: 'blocking' } } : {}),
+      extended: { ...base, extended: true }
+    });
+    one.apart = { ...beats, both: { ...base, timeout, pingInterval: 1 } };
+    if (frameworks.session(transformer)) one.apart.quick = { ...base, patience: 0.3 };
+    return one;
   }));
 }
 
-function zip(names, values) {
-  return Object.fromEntries(names.map((name, n) => [name, values[n]]));
+/** Starts a server for each of these options, and gives a function that tells the port for such options. */
+async function startDistinct(list) {
+  const wanted = [...new Set(list.map((options) => JSON.stringify(options)))];
+  const ports = wanted.length ? await startAll(wanted.map((text) => JSON.parse(text))) : [];
+  return (options) => ports[wanted.indexOf(JSON.stringify(options))];
 }
 
-/** Gives one of the plays its servers and clients; `sources` gets those of clients for the page. */
-function equip(one, ports, libraries, sources) {
+const mapValues = (object, fn) => Object.fromEntries(Object.entries(object).map(([name, value]) => [name, fn(value, name)]));
+
+/** Gives one of the plays its clients; `sources` gets those for the page. */
+function equip(one, sources) {
   const official = require('./official');
-  const { client, transformer, only, browser } = settings;
-  const names = Object.keys(one.common);
-  const options = Object.values(one.common);
-  Object.assign(one, { kind: client, transformer, only, browser, servers: zip(names, ports.map(address)), others: [] });
+  const { client, only, browser } = settings;
+  const { transformer, parser, common } = one;
+  Object.assign(one, { kind: client, only, browser, others: [] });
+  const compiled = (options) => ({ ...options, transformer });
   if (browser) {
-    one.clients = zip(names, names.map((name) => `${one.parser}-${name}`));
-    names.forEach((name, n) => {
-      sources[one.clients[name]] = client === 'ours' ? libraries[n] : official.library(client, options[n]);
+    one.clients = mapValues(common, (options, name) => {
+      const id = `${transformer}-${parser}-${name}`;
+      sources[id] = client === 'ours' ? one.libraries[name] : official.library(client, compiled(options));
+      return id;
     });
     return;
   }
-  const make = (kind, n) => {
-    if (kind === 'ours') return evaluate(libraries[n]);
-    return settings.parser ? official.required(kind, options[n]) : official.client(kind, options[n]);
+  const make = (kind, options, name) => {
+    if (kind === 'ours') return evaluate(one.libraries[name]);
+    return settings.parser ? official.required(kind, compiled(options)) : official.client(kind, compiled(options));
   };
-  one.clients = zip(names, names.map((name, n) => make(client, n)));
-  one.nodeBuffers = one.parser === 'binary' && client !== 'ours';
+  one.clients = mapValues(common, (options, name) => make(client, options, name));
+  one.nodeBuffers = parser === 'binary' && client !== 'ours';
   if (settings.parser) return;
-  for (const kind of CLIENTS.filter((other) => other !== client)) {
+  for (const kind of CLIENTS.filter((other) => other !== client && frameworks.CLIENTS[other].includes(transformer))) {
     // Originals among themselves need no client of ours. Their generations speak other revisions of Engine.IO.
-    const foreign = ENGINE.includes(transformer) && settings.server !== 'python' && kind !== settings.server;
-    if (kind === 'ours' ? libraries.length : !foreign) one.others.push({ kind, Client: make(kind, 0) });
+    const foreign = frameworks.engine(transformer) && settings.server !== 'python' && kind !== settings.server;
+    if (kind === 'ours' ? one.libraries : !foreign) one.others.push({ kind, Client: make(kind, common.main, 'main') });
   }
 }
 
 async function play() {
-  const common = plan();
-  const wanted = common.flatMap(({ common }) => Object.values(common));
-  const apart = Object.assign({}, ...common.map((one) => one.apart));
-  const [ports, ...rest] = await Promise.all([
-    startAll(wanted),
-    ...(Object.keys(apart).length ? [startAll(Object.values(apart))] : [])
+  const kinds = plan();
+  const [portOf, portApart] = await Promise.all([
+    startDistinct(kinds.flatMap(({ common }) => Object.values(common))),
+    startDistinct(kinds.flatMap(({ apart }) => Object.values(apart)))
   ]);
-  const ours = settings.client === 'ours' || (settings.server === 'python' && !settings.parser);
-  const libraries = ours ? await ourLibraries(wanted, ports) : [];
+  if (settings.client === 'ours' || (settings.server === 'python' && !settings.parser)) {
+    const wanted = kinds.flatMap((one) => Object.entries(one.common).map(([name, options]) =>
+      ({ one, name, options, transformer: one.transformer, port: portOf(options) })));
+    const texts = await ourLibraries(wanted);
+    wanted.forEach(({ one, name }, n) => { one.libraries = { ...one.libraries, [name]: texts[n] }; });
+  }
   const sources = {};
-  for (const one of common) {
-    const size = Object.keys(one.common).length;
-    equip(one, ports.splice(0, size), libraries.splice(0, size), sources);
+  for (const one of kinds) {
+    equip(one, sources);
+    one.servers = { ...mapValues(one.common, (options) => address(portOf(options))), ...mapValues(one.apart, (options) => address(portApart(options))) };
   }
   const report = (result) => console.log(JSON.stringify(result));
   const runner = await control(sources);
-  if (rest.length) for (const one of common) Object.assign(one.servers, zip(Object.keys(apart), rest[0].map(address)));
-  const plays = common.flatMap((one) => settings.ways.map((way) => ({ ...one, way, control: runner })));
+  for (const one of kinds) delete one.libraries; // a page would get them once more
+  const plays = kinds.flatMap((one) => settings.ways[one.transformer].map((way) => ({
+    ...one, way, control: runner, several: settings.several && served(one.transformer), others: [...one.others, ...companions(kinds, one)]
+  })));
 
   if (settings.browser) await require('./browser').run(plays, report);
   else await harness.run(plays.map((one) => ({ ...one, fetch })), report);
 
   for (const port of [...running.keys()]) await stop({ port });
-  for (const { way, parser } of plays) {
-    report({ way, parser, scenario: QUIET, outcome: complaints ? 'failed' : 'passed', detail: complaints.slice(-20000), seconds: 0 });
+  for (const { transformer, way, parser } of plays) {
+    const outcome = complaints ? 'failed' : 'passed';
+    report({ transformer, way, parser, scenario: QUIET, outcome, detail: complaints.slice(-20000), seconds: 0 });
   }
+}
+
+/** Clients of the other transformers, for scenarios in which all meet on one server. */
+function companions(kinds, one) {
+  return kinds.filter((other) => other !== one && other.servers.main === one.servers.main).map((other) => ({
+    kind: other.kind, Client: other.clients.main, transformer: other.transformer, way: settings.ways[other.transformer][0]
+  }));
 }
 
 if (settings.list) {
@@ -316,7 +358,6 @@ if (settings.list) {
 } else {
   // exit: an official client constructor is made by a server whose heartbeat interval would keep Node alive
   play().then(() => process.exit(0), (error) => {
-    for (const child of running.values()) child.kill('SIGKILL');
     console.error(error.stack);
     process.exit(1);
   });

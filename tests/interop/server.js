@@ -65,7 +65,7 @@ function meta(spark) {
   return {
     id: spark.id,
     query: { ...spark.query },
-    url: spark.request.url,
+    url: spark.request && spark.request.url, // not every transformer has one
     // Primus keeps the request itself among them until it is answered
     headers: Object.fromEntries(Object.entries(spark.headers).filter(([, value]) => typeof value === 'string')),
     address: { ip: spark.address.ip, port: spark.address.port }
@@ -74,13 +74,36 @@ function meta(spark) {
 
 /** Cuts the connection without a goodbye; the official spark has no method for that. */
 function kill(spark) {
-  const { service } = spark.interop.server.primus.transformer;
-  const session = service.clients && service.clients[spark.id]; // of Engine.IO
-  if (!session) return spark.request.socket.destroy();
-  const { name: transport, socket, req } = session.transport;
-  if (transport === 'websocket') return socket.terminate();
-  if (req) return req.socket.destroy();
-  return setTimeout(kill, 1, spark); // between two polls there is nothing to cut
+  const { primus, options, sessions } = spark.interop.server;
+  const { service } = primus.transformer;
+  const again = () => setTimeout(kill, 1, spark); // between two polls there is nothing to cut
+  switch (options.transformer) {
+    case 'engine.io': {
+      const session = service.clients[spark.id];
+      if (!session) return undefined; // it has ended
+      const { name: transport, socket, req } = session.transport;
+      if (transport === 'websocket') return socket.terminate();
+      return req ? req.socket.destroy() : again();
+    }
+    case 'sockjs': {
+      const { recv } = sessions.get(spark.id)._session;
+      return recv ? recv.thingy.destroy() : again();
+    }
+    case 'browserchannel': return sessions.get(spark.id).close(); // a cut connection harms no session
+    case 'socket.io': {
+      const transport = service.transports[spark.id];
+      service.onDisconnect(spark.id, 'killed'); // a cut poll is not noticed
+      return transport.socket && transport.socket.destroy();
+    }
+    default: return spark.request.socket.destroy();
+  }
+}
+
+/** What a client asks for, and which scenario it is of. One without a query has the host tell it: `<service>.<tag>.localhost`. */
+function labelOf({ query, headers }) {
+  if (query && query.tag) return { service: query.service || 'echo', tag: query.tag };
+  const [, service = 'echo', tag = ''] = /^([^.]+)\.(.+)\.localhost(:|$)/.exec(headers.host) || [];
+  return { service, tag };
 }
 
 // --- what `authorization` and `extended` add; extensions.py has the same ---
@@ -137,8 +160,10 @@ class TestServer {
   constructor(options) {
     this.options = options;
     this.tags = new Map();
+    this.sessions = new Map(); // of the framework, by the id of the spark, where nothing else leads to them
     this.waiting = new Set(); // functions that look whether the state is now what a request waits for
     this.http = http.createServer((request, response) => this.control(request, response));
+    if (options.transformer === 'browserchannel') official.onSession(name, (session) => this.sessions.set(session.id, session));
     this.primus = new (official.server(name))(this.http, {
       transformer: options.transformer || 'websockets',
       parser: official.parser(name, options.parser || 'json'),
@@ -148,7 +173,11 @@ class TestServer {
     });
     const { service } = this.primus.transformer;
     // 2.4 hands its Engine.IO no options; 8 would, but both keep them in a place of their own
-    if (options.heartbeats) Object.assign(OLD ? service : service.opts, heartbeats(options.heartbeats));
+    if (options.patience && options.transformer === 'engine.io') {
+      const ms = milliseconds(options.patience);
+      Object.assign(OLD ? service : service.opts, { pingInterval: ms, pingTimeout: ms });
+    }
+    if (options.transformer === 'sockjs') service.on('connection', (session) => session && this.sessions.set(session.id, session));
     if (options.authorization) this.primus.authorize((request, done) => this.authorize(request, done));
     if (options.extended) {
       transforms(this.primus);
@@ -168,7 +197,7 @@ class TestServer {
   }
 
   authorize(request, done) {
-    this.tag(request.query.tag || '').asked += 1;
+    this.tag(labelOf(request).tag).asked += 1;
     this.changed();
     setImmediate(() => done(VERDICTS[tokenOf(request)]));
   }
@@ -176,7 +205,7 @@ class TestServer {
   /** A connection listener that holds its connection until /control/gate says how it goes on. */
   gate(spark, next) {
     if (!spark.query.gate) return next();
-    const tag = this.tag(spark.query.tag || '');
+    const tag = this.tag(labelOf(spark).tag);
     spark.interop = tag;
     spark.on('error', (error) => {
       tag.errors.push(String(error.message || error));
@@ -189,8 +218,9 @@ class TestServer {
 
   connection(spark) {
     const { id } = spark; // 2.4 takes it away from a spark that has ended
-    const tag = this.tag(spark.query.tag || '');
-    const service = SERVICES[spark.query.service || 'echo'];
+    const label = labelOf(spark);
+    const tag = this.tag(label.tag);
+    const service = SERVICES[label.service];
     spark.interop = tag;
     tag.connections += 1;
     tag.ids.push(id);
@@ -217,7 +247,7 @@ class TestServer {
       this.changed();
     });
     this.changed();
-    if (spark.query.service === 'close') spark.end();
+    if (label.service === 'close') spark.end();
   }
 
   disconnection(spark) {
@@ -259,10 +289,6 @@ class TestServer {
 
 function milliseconds(value) {
   return typeof value === 'number' ? value * 1000 : value;
-}
-
-function heartbeats({ pingInterval, pingTimeout }) {
-  return { pingInterval: milliseconds(pingInterval), pingTimeout: milliseconds(pingTimeout) };
 }
 
 function given(values) {

@@ -1,8 +1,9 @@
-"""The test server on primus_gevent: ``python server.py '{"port": 0, "timeout": 1.5}'``.
+"""The test server on primus_gevent: ``python server.py '{"port": 0, "timeout": 1.5}' [HOST]``.
 
 server.js is the same server on the official Primus; the README lists options, services and control end
-points. A list of options makes as many servers in this process. Prints one line of JSON with their ports.
-Options are in seconds and bytes, named as server.js has them.
+points. A list of options makes as many servers in this process, on any kind of host (`serving.HOSTS`; plain
+pywsgi if none is named). Prints one line of JSON with their ports. Options are in seconds and bytes, named as
+server.js has them.
 """
 
 from __future__ import annotations
@@ -11,15 +12,14 @@ import json
 import logging
 import sys
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import gevent
-from extensions import AUTHORIZATION, PLUGIN, transforms
+from extensions import AUTHORIZATION, PLUGIN, label, transforms
 from flask import Flask, Response, abort, request
 from gevent import Timeout
 from gevent.event import Event
-from gevent.pywsgi import WSGIServer
+from serving import dispatcher, serve
 from values import describe, revive
 
 from primus_gevent import Primus, Spark
@@ -109,6 +109,16 @@ OPTIONS = {
 }
 
 
+# After how many seconds of silence the session of a client is over, in the options of each framework.
+PATIENCE: dict[str, Callable[[float], dict[str, float]]] = {
+    "engine.io": lambda seconds: {"ping_interval": seconds, "ping_timeout": seconds},
+    "polling": lambda seconds: {"ping_interval": seconds, "ping_timeout": seconds},
+    "sockjs": lambda seconds: {"disconnect_delay": seconds},
+    "browserchannel": lambda seconds: {"session_timeout_interval": seconds},
+    "socket.io": lambda seconds: {"close_timeout": seconds},
+}
+
+
 class TestServer:
     """A Flask application with the control end points, wrapped by the Primus under test."""
 
@@ -119,17 +129,15 @@ class TestServer:
         self.port = options.get("port", 0)
         self.tags: defaultdict[str, Tag] = defaultdict(Tag)
         given = {ours: options[name] for name, ours in OPTIONS.items() if name in options}
-        if "heartbeats" in options:
-            beats = options["heartbeats"]
-            given["transport"] = {
-                "ping_interval": beats["pingInterval"],
-                "ping_timeout": beats["pingTimeout"],
-            }
+        if "transport" in options:
+            given["transport"] = options["transport"]
+        if "patience" in options:
+            given["transport"] = PATIENCE[given["transformer"]](options["patience"])
         if options.get("extended"):
             given["plugin"] = {"shout": PLUGIN}
-        # Else we are warned that every page could send its visitor's cookies. In a browser the Engine.IO
-        # client of 2.4 insists on that, though.
-        if "authorization" in options and given.get("transformer") not in ("engine.io", "polling"):
+        # Else we are warned that every page could send its visitor's cookies. In a browser clients that make
+        # requests insist on that, though.
+        if "authorization" in options and given.get("transformer") in ("websockets", "faye"):
             given["credentials"] = False
         self.primus = Primus(app, **given)
         self.max_length = options.get("maxLength", 1024 * 1024)
@@ -152,7 +160,7 @@ class TestServer:
         if "gate" not in spark.query:
             next()
             return
-        tag = self.tags[spark.query.get("tag", "")]
+        tag = self.tags[label(spark).tag]
 
         @spark.on("error")
         def error(reason: Exception, *_: Any) -> None:
@@ -164,9 +172,9 @@ class TestServer:
         tag.touch()
 
     def connection(self, spark: Spark) -> None:
-        tag = self.tags[spark.query.get("tag", "")]
-        service = spark.query.get("service", "echo")
-        serve = SERVICES[service]
+        service, name = label(spark)
+        tag = self.tags[name]
+        answer = SERVICES[service]
         tag.connections += 1
         tag.ids.append(spark.id)
         tag.sparks[spark.id] = spark
@@ -177,7 +185,7 @@ class TestServer:
             tag.received += 1
             tag.messages = [*tag.messages, describe(message)][-KEPT:]
             tag.note("data")
-            serve(spark, message)
+            answer(spark, message)
             tag.touch()
 
         @spark.on("heartbeat")
@@ -201,7 +209,7 @@ class TestServer:
             spark.end()
 
     def disconnection(self, spark: Spark) -> None:
-        tag = self.tags[spark.query.get("tag", "")]
+        tag = self.tags[label(spark).tag]
         tag.disconnections += 1
         tag.sparks.pop(spark.id, None)  # not there if it was refused at the gate
         tag.note("disconnection")
@@ -279,23 +287,31 @@ def expected(record: logging.LogRecord) -> bool:
     return not error.startswith("failed: server ")  # of a transform of ours that was told to fail
 
 
+def make(options: Mapping[str, Any]) -> Primus:
+    """The WSGI application for these options."""
+    return TestServer(options).primus
+
+
+def quiet(options: Sequence[Mapping[str, Any]]) -> None:
+    """Log only what nobody has provoked."""
+    log = logging.getLogger("primus_gevent")
+    log.addFilter(expected)
+    if any("patience" in wanted or "transport" in wanted for wanted in options):
+        # to those who miss their heartbeats, or do not come back
+        log.addFilter(lambda record: "undelivered" not in record.getMessage())
+
+
+def dispatched() -> Callable[..., Any]:
+    """The application of a worker of gunicorn."""
+    quiet([])
+    return dispatcher(make)
+
+
 def main() -> None:
     given = json.loads(sys.argv[1]) if len(sys.argv) > 1 else {}
     options = given if isinstance(given, list) else [given]
-    log = logging.getLogger("primus_gevent")
-    log.addFilter(expected)
-    if any("heartbeats" in wanted for wanted in options):
-        log.addFilter(
-            lambda record: "undelivered packets" not in record.getMessage()
-        )  # to those who miss them
-    servers = []
-    for wanted in options:
-        test = TestServer(wanted)
-        server = WSGIServer(("127.0.0.1", test.port), test.primus, log=None)
-        server.start()
-        servers.append(server)
-    print(json.dumps({"ports": [server.server_port for server in servers]}), flush=True)
-    gevent.get_hub().join()
+    quiet(options)
+    serve(sys.argv[2] if len(sys.argv) > 2 else "pywsgi", make, options)
 
 
 if __name__ == "__main__":

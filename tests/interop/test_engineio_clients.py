@@ -22,7 +22,7 @@ SECONDS = 100.0  # below the time limit of a test, so that the reason is told
 # `quick` has the heartbeats that the scenarios count on.
 SERVERS = {
     "main": {"transformer": "engine.io"},
-    "quick": {"transformer": "engine.io", "heartbeats": {"pingInterval": 0.6, "pingTimeout": 1.5}},
+    "quick": {"transformer": "engine.io", "transport": {"ping_interval": 0.6, "ping_timeout": 1.5}},
 }
 
 pytestmark = pytest.mark.interop

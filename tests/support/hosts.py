@@ -26,7 +26,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -304,8 +304,10 @@ def wait_until(
         pause = min(0.1, pause * 1.5)
 
 
-def gunicorn_command(kind: HostKind, extra: list[str]) -> list[str]:
-    command = [sys.executable, "-m", "gunicorn", "-k", kind.server, "--bind", "127.0.0.1:0", "--workers", "1"]
+def gunicorn_command(kind: HostKind, extra: list[str], binds: Sequence[str] = ("127.0.0.1:0",)) -> list[str]:
+    command = [sys.executable, "-m", "gunicorn", "-k", kind.server, "--workers", "1"]
+    for bind in binds:
+        command += ["--bind", bind]
     command += ["--access-logfile", "-", "--error-logfile", "-", "--graceful-timeout", "8"]
     if any(setting.name == "control_socket_disable" for setting in gunicorn.config.KNOWN_SETTINGS):
         command += [

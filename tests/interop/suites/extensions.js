@@ -17,18 +17,18 @@
   // Its hook resumes a request that it lets pass. Node then says that the request has closed, since 16, and Engine.IO 1
   // takes that for its client's doing.
   const RESUMES = 'on a Node of today Primus 2.4 with a hook cannot hold a poll';
-  const lettingIn = (world) => (world.engine && world.about.server === 'primus24' ? RESUMES : undefined);
+  const lettingIn = (world) => (world.engine && world.about.server === 'primus24' ? RESUMES : world.queryless);
 
   const FAILED = ['readyStateChange opening', 'error', ...CLOSED, 'end'];
   const inNode = (world) => (world.browser ? 'a page is not told how a server answered a handshake' : undefined);
   const asWebSocket = (world) => {
     if (world.transformer === 'faye' && world.kind !== 'ours') return 'faye-websocket tells it by words in its error';
-    return world.engine ? 'only the WebSocket itself tells that' : inNode(world);
+    return world.session ? 'only the WebSocket itself tells that' : inNode(world);
   };
 
-  /** Checks how many requests the hook has seen; Engine.IO asks for every single one. */
+  /** Checks how many requests the hook has seen: where a connection has many, every single one is asked for. */
   function askedFor(world, { asked }, connections) {
-    check(world.engine ? asked >= connections : asked === connections, `${asked} requests for ${connections} connections`);
+    check(world.session ? asked >= connections : asked === connections, `${asked} requests for ${connections} connections`);
   }
 
   /** What a refused request is answered, by its token. */
@@ -38,15 +38,16 @@
     text: { status: 401, authenticate: undefined, error: 'Not you.' }
   };
 
-  scenario('a refused client: error, then the end, and no second try', async (world) => {
+  scenario('a refused client: error, then the end, and no second try', { needs: (world) => world.queryless }, async (world) => {
     const peers = [];
     for (const server of hooks(world)) {
       for (const [token, { authenticate }] of Object.entries(REFUSALS)) {
         // a page that polls has the browser ask its user for a password, and waits
-        if (!(world.browser && world.engine && authenticate)) peers.push(world.peer({ server, query: { token } }));
+        if (!(world.browser && world.session && authenticate)) peers.push(world.peer({ server, query: { token } }));
       }
     }
     for (const peer of peers) await peer.event('end');
+    world.release();
     await silence(200); // ten times the first reconnect delay
     for (const peer of peers) {
       equal(peer.trace, FAILED, 'events');
@@ -89,7 +90,7 @@
     }
   });
 
-  scenario('a header lets in', { needs: (world) => lettingIn(world) || inNode(world) }, async (world) => {
+  scenario('a header lets in', { needs: (world) => lettingIn(world) || world.headerless || inNode(world) }, async (world) => {
     for (const server of hooks(world)) {
       const peer = await world.connected({ server, options: world.carrying({ Authorization: 'Bearer good' }) });
       equal(await peer.ask('in'), 'in');
@@ -271,7 +272,7 @@
   // --- connection listeners that make others wait ---
 
   scenario('early messages wait for a connection listener with next, and arrive in order', {
-    needs: (world) => (world.about.server === 'primus24' ? 'Primus 2.4 hands them to the listeners of that moment' : undefined)
+    needs: (world) => (world.about.server === 'primus24' ? 'Primus 2.4 hands them to the listeners of that moment' : world.queryless)
   }, async (world) => {
     const peer = await world.connected({ server: 'extended', query: { gate: 'closed' } });
     await peer.state('held', 1);
@@ -286,11 +287,12 @@
     equal((await peer.state()).connections, 1, 'connections');
   });
 
-  scenario('next(error) ends the client, which does not come back', async (world) => {
+  scenario('next(error) ends the client, which does not come back', { needs: (world) => world.queryless }, async (world) => {
     const peer = await world.connected({ server: 'extended', query: { gate: 'closed' } });
     await peer.state('held', 1);
     await world.get(`/control/gate?tag=${peer.tag}&error=${encodeURIComponent('who are you?')}`, peer.base);
     await peer.event('end');
+    world.release();
     await silence(300); // fifteen times the first reconnect delay
     equal(peer.trace, [...OPENED, ...CLOSED, 'end'], 'events');
     const { held, connections, errors } = await peer.state();

@@ -241,13 +241,15 @@ class SockJSSession(Session):
         """Take messages, as they are on the wire."""
         self._active = True
         self.received += len(texts)
-        messages = [from_text(text) for text in texts]
         limit = self._max_length
-        for count, message in enumerate(messages):
+        messages: list[Raw] = []
+        for text in texts:
+            message = from_text(text) if text[:8] == "primus::" else text
             if len(message) > limit:
-                self.deliver(messages[:count])
+                self.deliver(messages)
                 self._break_off(RemoteProtocolError(f"a message is longer than {limit}", close_code=1009))
                 return
+            messages.append(message)
         self.deliver(messages)
 
     def take_in_from(self, first: int, texts: Sequence[str]) -> bool:

@@ -69,6 +69,8 @@ SWELLING: Final = 3
 FORM_SWELLING: Final = 9
 FRAMING_BYTES: Final = 65536
 
+SEND_PATIENCE: Final = 45.0  # seconds that messages wait at least for a spark that reads none
+
 METHODS: Final[Mapping[str, tuple[str, ...]]] = {
     "greeting": ("GET",),
     "iframe": ("GET",),
@@ -407,10 +409,7 @@ class SockJS:
         form = name == "jsonp_send" and _content_type(exchange) == FORM_TYPE
         limit = self._max_length * FORM_SWELLING + FRAMING_BYTES if form else self._max_body
         try:
-            if session is None:
-                body = self.requests.read_free(exchange, limit)
-            else:
-                body = self.requests.read(session, exchange, start_response, limit)
+            body = self._read(session, exchange, start_response, limit)
         except RemoteProtocolError as error:
             return self.requests.refuse_body(exchange, start_response, error, headers)
         try:
@@ -425,6 +424,21 @@ class SockJS:
         if name == "jsonp_send":
             return self._reply(exchange, start_response, 200, [TEXT, *headers], b"ok")
         return self._reply(exchange, start_response, 204, [TEXT, *headers])
+
+    def _read(
+        self, session: SockJSSession | None, exchange: Exchange, start_response: Any, limit: int
+    ) -> bytes:
+        """The body of a request. Raises as `Requests.read`."""
+        if session is None:
+            return self.requests.read_free(exchange, limit)
+        # An official client takes a 503 for the end: it is the last resort.
+        deadline = time.monotonic() + SEND_PATIENCE
+        while True:
+            try:
+                return self.requests.read(session, exchange, start_response, limit)
+            except RemoteProtocolError as error:
+                if error.status != 503 or time.monotonic() > deadline:
+                    raise
 
     def _texts(self, name: str, form: bool, exchange: Exchange, body: bytes) -> list[str]:
         if form:

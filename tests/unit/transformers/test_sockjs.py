@@ -383,6 +383,24 @@ def test_most_of_a_frame(serve: Callable[..., Server]) -> None:
     assert server.post("/a/key/xhr")[2] == b'a["a","b"]\n'
 
 
+def test_messages_that_wait_too_long(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Official clients take the answer for the end, so it comes late."""
+    server = serve(handshake_timeout=0.01, transport={"disconnect_delay": 0.01})
+    session = server.open()
+    server.primus._sweep.stop()
+    session.pause()
+    monkeypatch.setattr("primus_gevent.transformers.sockjs.SEND_PATIENCE", 0.05)
+    status, headers, _ = server.post("/a/key/xhr_send", b'["1"]')
+    assert (status, headers["Retry-After"]) == ("503 Service Unavailable", "1")
+    monkeypatch.setattr("primus_gevent.transformers.sockjs.SEND_PATIENCE", 60)
+    sending = gevent.spawn(server.post, "/a/key/xhr_send", b'["1"]')
+    gevent.sleep(0.05)  # several times what one wait may take
+    assert not sending.ready()
+    session.resume()
+    assert sending.get(timeout=1)[0] == "204 No Content"
+    assert server.received == [1]
+
+
 # -- sessions
 
 

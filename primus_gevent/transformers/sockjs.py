@@ -166,8 +166,9 @@ class SockJS:
         )
         # Those of WebSockets: no request can name them.
         self._sockets = Sessions(primus.dropped)
-        primus.watch(self.requests.sessions, min(options.heartbeat_delay, options.disconnect_delay))
-        primus.watch(self._sockets, min(options.heartbeat_delay, PONG_SECONDS))
+        # The waits for a client are kept less exactly, or all sessions would be looked at often.
+        primus.watch(self.requests.sessions, min(options.heartbeat_delay, 4 * options.disconnect_delay))
+        primus.watch(self._sockets, min(options.heartbeat_delay, 4 * PONG_SECONDS))
         # What counts as not sent until it is seen must not keep a stream from ending.
         self._stream_limit = min(options.response_limit, self.requests.limits.high)
         self._upgrader = Upgrades(primus, max_length=self._max_body)

@@ -27,6 +27,7 @@ ANSWER_BYTES: Final = 1 << 20  # packets in one frame of a response; more wait f
 
 NORMAL_CLOSURE: Final = "Normal closure"
 OWN_CODES: Final = 3000  # from here on they are the application's (RFC 6455, section 7.4.2)
+NOTHING: Final[deque[str]] = deque()  # of all who keep nothing: an empty one has 760 bytes
 NO_RESPONSE: Final = "No response from heartbeat"
 
 
@@ -83,7 +84,7 @@ class SockJSSession(Session):
         self._goodbye = ""  # the frame that says why it is over
         self._goodbye_sent = False
         # of a recoverable one: what was sent and not seen yet, and how many were seen before that
-        self._kept: deque[str] = deque()
+        self._kept: deque[str] = deque() if recoverable else NOTHING
         self._kept_bytes = 0
         self._seen = 0
         # heartbeats

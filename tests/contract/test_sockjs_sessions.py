@@ -251,6 +251,16 @@ def test_client_that_does_not_come_again(server: Server) -> None:
     client.drop()
 
 
+@pytest.mark.parametrize("query", [{}, {"seen": "0"}])
+def test_a_thousand_that_are_abandoned(server: Server, query: dict[str, str]) -> None:
+    connection = server.client()
+    for number in range(1000):
+        client = SockJS(server, "idle", key=f"abandoned{number}")
+        connection.send_request(client.path("xhr", **query), {"Content-Length": "0"}, method="POST")
+        assert connection.recv_response().body == b"o\n"
+    server.wait_state(sparks=0, sessions=0, objects=0)
+
+
 def test_goodbye_is_forgotten_after_a_while(server: Server) -> None:
     client = SockJS(server, "end-reconnect").open()
     for _ in range(3):

@@ -29,8 +29,9 @@ class WebSockets:
         self.refuse = self._upgrades.refuse
 
     def claims(self, exchange: Exchange) -> bool:
-        """Whether a request is one of this framework's."""
-        return exchange.upgrade and exchange.path in ("", "/")
+        """Whether a request is one of this framework's. Engine.IO's WebSockets have the same path."""
+        here = exchange.upgrade and exchange.path in ("", "/")
+        return here and "transport=" not in exchange.environ.get("QUERY_STRING", "")
 
     def __call__(self, exchange: Exchange, start_response: Any) -> Iterable[bytes]:
         """Answer a request that the layers have let pass."""

@@ -102,8 +102,9 @@ def test_whose_a_request_is() -> None:
     primus.destroy()
 
 
-def test_upgrades_are_told_apart() -> None:
-    primus = Primus(transformer=["engine.io", "websockets"])
+@pytest.mark.parametrize("names", [["engine.io", "websockets"], ["websockets", "engine.io"]])
+def test_upgrades_are_told_apart(names: list[str]) -> None:
+    primus = Primus(transformer=names)
     status, body = ask(primus, query="EIO=4&transport=websocket&sid=none", **UPGRADE)
     assert (status, body) == ("400 Bad Request", b"Session ID unknown")
     # no host and no key, but that is for the other one to say

@@ -57,6 +57,10 @@ def _prefixes(name: str, value: Any) -> Sequence[str]:
     return tuple(value)
 
 
+def _size_or_none(name: str, value: Any) -> int | None:
+    return None if value is None else size(name, value)
+
+
 @dataclass(frozen=True)
 class ChannelOptions(TransportOptions):
     """The option `transport` of this transformer. Durations in seconds, sizes in bytes.
@@ -71,7 +75,7 @@ class ChannelOptions(TransportOptions):
     """Time between arrays that only keep the back channel in use; clients give up after 45 s of silence."""
     session_timeout_interval: float = option(30.0, seconds)
     """Time that a client may be without back channel; `session_timeout` wins."""
-    max_http_buffer_size: int | None = option(None, lambda name, value: value and size(name, value))
+    max_http_buffer_size: int | None = option(None, _size_or_none)
     """Of a request's body. None: room for one message of `max_length`, escaped. The official client puts all
     that it has into one request, up to a thousand messages."""
 

@@ -23,7 +23,7 @@ class Label(NamedTuple):
 
 
 def label(asks: Any) -> Label:
-    """Of a spark or a request. A client without a query has the host tell it: ``<service>.<tag>.localhost``."""
+    """Of a spark or a request. Without a query the host tells it: ``<service>.<tag>.localhost``."""
     if "tag" in asks.query:
         return Label(asks.query.get("service", "echo"), asks.query["tag"])
     host = asks.headers.get("Host", "").partition(":")[0]

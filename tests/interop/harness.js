@@ -238,6 +238,24 @@
       return official && frameworks.text(this.transformer) ? 'the framework carries text only, and its original makes text of bytes' : undefined;
     }
 
+    /**
+     * Whether the client forgets what it has not sent yet when it is ended, and does not know of a session that is over: official
+     * ones of the text frameworks, where these make requests.
+     */
+    get forgetful() {
+      return this.kind !== 'ours' && frameworks.text(this.transformer) && this.way !== 'websocket';
+    }
+
+    /** Whether BCSocket is the client. It has ways of its own. */
+    get bcsocket() {
+      return this.kind !== 'ours' && this.transformer === 'browserchannel';
+    }
+
+    /** The events of a connection that its server ends: BCSocket takes that for an error. */
+    get dismissed() {
+      return this.bcsocket ? ['error', ...CLOSED] : CLOSED;
+    }
+
     /** Why the server does not get the query of the client, if so. */
     get queryless() {
       const none = frameworks.queryless(this.transformer, [this.kind, this.about.server]);
@@ -363,6 +381,16 @@
     equal(state.open, 0, 'open sparks');
   }
 
+  /** Checks that of the `connections` of a client that comes back the last one is there. */
+  async function onlyOne(peer, connections) {
+    const { connections: made } = await peer.state('disconnections', connections - 1);
+    // one that is forgetful may have asked for its old session, and got another one that it did not want
+    check(peer.world.forgetful ? made >= connections : made === connections, () => `${made} connections, expected ${connections}`);
+    if (made > connections) peer.world.release(); // these end when nobody asks for them
+    const { open } = await peer.state('ends', made - 1);
+    equal(open, 1, 'open sparks');
+  }
+
   // --- running them ---
 
   /**
@@ -425,5 +453,5 @@
     return SCENARIOS.filter((item) => suites.includes(item.suite)).map((item) => item.name);
   }
 
-  return { suite, run, names, check, equal, show, silence, staysGone, back, OPENED, CLOSED, LIMIT };
+  return { suite, run, names, check, equal, show, silence, staysGone, onlyOne, back, OPENED, CLOSED, LIMIT };
 });

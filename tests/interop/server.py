@@ -296,14 +296,14 @@ def quiet(options: Sequence[Mapping[str, Any]]) -> None:
     """Log only what nobody has provoked."""
     log = logging.getLogger("primus_gevent")
     log.addFilter(expected)
-    if any("patience" in wanted or "transport" in wanted for wanted in options):
+    if any(wanted.keys() & {"patience", "transport", "lossy"} for wanted in options):
         # to those who miss their heartbeats, or do not come back
         log.addFilter(lambda record: "undelivered" not in record.getMessage())
 
 
 def dispatched() -> Callable[..., Any]:
     """The application of a worker of gunicorn."""
-    quiet([])
+    quiet([])  # our clients lose nothing
     return dispatcher(make)
 
 

@@ -1,7 +1,7 @@
 'use strict';
 
 /** Connections, messages, ends, reconnects, heartbeats and errors, with the parser `json`: played by every pair. */
-(({ suite, check, equal, show, silence, staysGone, back, OPENED, CLOSED, LIMIT }) => {
+(({ suite, check, equal, show, silence, staysGone, onlyOne, back, OPENED, CLOSED, LIMIT }) => {
   const scenario = suite('connections');
 
   // --- connect, messages ---
@@ -13,7 +13,8 @@
     equal(peer.client.readyState, 3, 'readyState');
     equal(peer.trace, ['readyStateChange opening', 'readyStateChange open', 'open'], 'events');
     equal(peer.count('outgoing::open'), 1, 'outgoing::open');
-    equal(peer.count('outgoing::url'), 1, 'outgoing::url');
+    // for BCSocket, 2.4 makes the address with a query and without
+    equal(peer.count('outgoing::url'), world.bcsocket && world.generation === 2 ? 2 : 1, 'outgoing::url');
     equal(peer.count('incoming::open'), 1, 'incoming::open');
     if (peer.generation === 2) {
       // the time that opening took; 8 has no latency
@@ -194,6 +195,9 @@
     check((await other.id()) !== id, 'two clients with one id');
   });
 
+  // 8 gives it the query of the URL that the client was made with; for 2.4 see `connects`.
+  const ownAddress = (world) => (world.bcsocket ? 'BCSocket makes the address its own way' : undefined);
+
   const QUERY = { name: 'Zoë', smile: '💩', empty: '', signs: 'a+b c&d=e?f#g%h/;', quoted: '"\'<>', 'clé é': 'ключ', q: '日本' };
 
   scenario('the query arrives, unicode and signs too', { needs: (world) => world.queryless }, async (world) => {
@@ -202,10 +206,12 @@
     for (const [key, value] of Object.entries(QUERY)) equal(query[key], value, `query ${key}`);
     equal(query.service, 'meta');
     equal(query.tag, peer.tag);
-    check(query._primuscb, () => `no _primuscb in ${url}`);
+    check(query._primuscb || ownAddress(world), () => `no _primuscb in ${url}`);
   });
 
-  scenario('a repeated key in the query keeps all its values', { needs: (world) => world.queryless }, async (world) => {
+  scenario('a repeated key in the query keeps all its values', {
+    needs: (world) => world.queryless || ownAddress(world)
+  }, async (world) => {
     const peer = world.peer({ service: 'meta' });
     peer.client.on('outgoing::url', (parts) => {
       parts.query = `${String(parts.query).replace(/^\?/, '')}&many=1&many=&many=%F0%9F%92%A9&blank=`;
@@ -229,7 +235,8 @@
     else options = world.carrying({ Cookie: cookie, 'User-Agent': agent, 'X-Interop': 'yes' });
     const peer = await world.connected({ service: 'meta', options });
     const { headers, address } = await peer.ask('headers');
-    equal(headers.host, new URL(peer.url).host, 'host');
+    const { host, hostname } = new URL(peer.url);
+    equal(headers.host, world.bcsocket && !world.browser ? hostname : host, 'host');
     // Socket.IO and BrowserChannel show the headers of the request that made the session
     const upgrades = world.way === 'websocket' && world.transformer !== 'socket.io';
     equal(String(headers.upgrade).toLowerCase(), upgrades ? 'websocket' : 'undefined', 'upgrade');
@@ -309,13 +316,13 @@
 
   scenario('client.end: `end` after the last data, disconnection counted once', async (world) => {
     const peer = await world.connected({ service: 'silent' });
-    for (let n = 0; n < 20; n++) peer.client.write(n);
-    peer.client.end('last words');
+    const words = world.forgetful ? [] : [...Array.from({ length: 20 }, (_, n) => n), 'last words'];
+    for (const word of words.slice(0, -1)) peer.client.write(word);
+    peer.client.end(...words.slice(-1));
     equal(peer.trace, [...OPENED, ...CLOSED, 'end'], 'events');
-    const state = await peer.state('disconnections', 1);
-    await peer.state('ends', 1);
-    equal(state.received, 21, 'messages');
-    equal(state.messages.slice(-1), ['last words'], 'last message');
+    await peer.state('disconnections', 1);
+    const state = await peer.state('ends', 1);
+    equal([state.received, state.messages], [words.length, words], 'messages');
     await staysGone(peer);
     const { log } = await peer.state();
     check(log.lastIndexOf('data') < log.indexOf('end'), () => `data after end: ${show(log)}`);
@@ -353,7 +360,9 @@
     equal(peer.count('open'), 0, 'open');
   });
 
-  scenario('a client that ends in its open listener', async (world) => {
+  scenario('a client that ends in its open listener', {
+    needs: (world) => (world.forgetful ? 'this client forgets what it has not sent yet' : undefined)
+  }, async (world) => {
     const peer = world.peer({ service: 'silent' });
     peer.client.on('open', () => peer.client.end('hello and goodbye'));
     await peer.event('end');
@@ -368,16 +377,16 @@
     const peer = await world.connected({ service: 'end' });
     peer.client.write('now');
     await peer.event('end');
-    equal(peer.trace, [...OPENED, ...CLOSED, 'end'], 'events');
+    equal(peer.trace, [...OPENED, ...world.dismissed, 'end'], 'events');
     await peer.state('ends', 1);
     await staysGone(peer);
-    equal(peer.trace, [...OPENED, ...CLOSED, 'end'], 'events later');
+    equal(peer.trace, [...OPENED, ...world.dismissed, 'end'], 'events later');
   });
 
   scenario('spark.end at once, in the connection listener', async (world) => {
     const peer = world.peer({ service: 'close' });
     await peer.event('end');
-    equal(peer.trace, [...OPENED, ...CLOSED, 'end'], 'events');
+    equal(peer.trace, [...OPENED, ...world.dismissed, 'end'], 'events');
     await peer.state('ends', 1);
     await staysGone(peer);
   });
@@ -387,7 +396,7 @@
     const peer = await world.connected({ service: 'end_data' });
     equal(await peer.ask(data), data);
     await peer.event('end');
-    equal(peer.trace, [...OPENED, 'data', ...CLOSED, 'end'], 'events');
+    equal(peer.trace, [...OPENED, 'data', ...world.dismissed, 'end'], 'events');
     await peer.state('ends', 1);
     await staysGone(peer);
   });
@@ -399,7 +408,7 @@
     await peer.event('open', 2);
     await peer.event('reconnected');
     check((await peer.id()) !== first, 'the id of the first connection');
-    equal(peer.trace, [...OPENED, ...CLOSED, ...back(peer.generation)], 'events');
+    equal(peer.trace, [...OPENED, ...world.dismissed, ...back(peer.generation)], 'events');
     const state = await peer.state('disconnections', 1);
     equal([state.connections, state.disconnections, state.open], [2, 1, 1], 'connections, disconnections, open');
   });
@@ -441,8 +450,7 @@
     await peer.event('reconnected');
     check((await peer.id()) !== first, 'the id of the first connection');
     equal(peer.trace.filter((name) => name !== 'error'), [...OPENED, ...CLOSED, ...back(peer.generation)], 'events');
-    const state = await peer.state('disconnections', 1);
-    equal([state.connections, state.disconnections, state.ends], [2, 1, 1], 'connections, disconnections, ends');
+    await onlyOne(peer, 2);
   });
 
   scenario('a connection killed again and again comes back every time', async (world) => {
@@ -453,15 +461,14 @@
       await peer.event('open', round);
       equal(await peer.ask(round), round);
     }
-    const state = await peer.state('disconnections', 4);
-    equal([state.connections, state.open], [5, 1], 'connections, open');
+    await onlyOne(peer, 5);
   });
 
   scenario('without the disconnect strategy a lost connection is the end', async (world) => {
     const peer = await world.connected({ service: 'end_reconnect', options: { strategy: 'online' } });
     peer.client.write('now');
     await peer.event('end');
-    equal(peer.trace, [...OPENED, ...CLOSED, 'end'], 'events');
+    equal(peer.trace, [...OPENED, ...world.dismissed, 'end'], 'events');
     await peer.state('ends', 1);
     await staysGone(peer);
   });
@@ -473,7 +480,7 @@
     await peer.event(world.generation === 8 ? 'reconnect scheduled' : 'reconnecting');
     peer.client.end();
     await peer.event('end');
-    equal(peer.trace, [...OPENED, ...CLOSED, back(world.generation)[0], 'end'], 'events');
+    equal(peer.trace, [...OPENED, ...world.dismissed, back(world.generation)[0], 'end'], 'events');
     await peer.state('ends', 1);
     await staysGone(peer);
   });
@@ -494,7 +501,9 @@
     const rounds = Array.from({ length: 3 }).flatMap(() => [first, 'reconnect']);
     world.release();
     await silence(100);
-    equal(steady(peer.trace), ['error', ...rounds, 'end', ...(world.generation === 8 ? ['reconnect failed'] : [])], 'events');
+    // BCSocket looks later what is wrong
+    const trace = world.bcsocket && peer.count('error') > 1 ? peer.trace.slice(0, -1) : peer.trace;
+    equal(steady(trace), ['error', ...rounds, 'end', ...(world.generation === 8 ? ['reconnect failed'] : [])], 'events');
     check(peer.seen.get('error')[0][0] instanceof Error || peer.seen.get('error')[0][0].message !== undefined, 'no Error');
   });
 
@@ -519,8 +528,11 @@
   });
 
   scenario('server restart: the client comes back, and what it wrote meanwhile arrives', {
-    needs: (world) => (world.transformer === 'browserchannel'
-      ? 'BrowserChannel itself tries again for up to 45 s before it says that the server is gone' : undefined)
+    needs: (world) => {
+      if (world.transformer === 'browserchannel') return 'BrowserChannel tries for up to 45 s before it says that the server is gone';
+      const deaf = world.kind !== 'ours' && world.way === 'xhr-streaming' && !world.browser;
+      return deaf ? 'sockjs-client in Node does not notice that a stream is cut off' : undefined;
+    }
   }, async (world) => {
     const server = await world.start();
     const peer = await world.connected({ base: server.base });
@@ -647,7 +659,7 @@
     const state = await peer.state('disconnections', 1);
     equal([state.connections, state.disconnections], [2, 1], 'connections, disconnections');
     // a 2.4 client that does not ping is taken for a newer one, and its user gets our pings as data
-    equal(peer.trace.filter((name) => name !== 'data'), [...OPENED, ...CLOSED, ...back(peer.generation)], 'events');
+    equal(peer.trace.filter((name) => name !== 'data'), [...OPENED, ...world.dismissed, ...back(peer.generation)], 'events');
     check((await peer.id()) !== first, 'the id of the first connection');
   });
 

@@ -4,7 +4,7 @@
  * A dozen quick scenarios that nothing may break: played on every kind of host, and against a server that runs all
  * transformers at once. The other suites ask for more, on one host and of one transformer at a time. With json.
  */
-(({ suite, check, equal, silence, staysGone, back, OPENED, CLOSED, LIMIT }) => {
+(({ suite, check, equal, silence, staysGone, onlyOne, back, OPENED, CLOSED, LIMIT }) => {
   const scenario = suite('core');
 
   const VALUES = [null, true, 0, -1.5, 2 ** 53, '', 'é', '日本語', '💩', 'a💩b\u2028c€d', '\u0000\u001f"\\/</script>', '\ufeff\ufffd\uffff',
@@ -17,7 +17,7 @@
     const { query, headers, address, ...meta } = await peer.ask('who am I');
     equal(meta.id, id, 'id on the server');
     if (!world.queryless) equal([query.service, query.tag], ['meta', peer.tag], 'query');
-    equal(headers.host, new URL(peer.url).host, 'host');
+    equal(headers.host.replace(/:.*/, ''), new URL(peer.url).hostname, 'host'); // BCSocket names no port
     equal(address.ip, '127.0.0.1', 'address.ip');
     check(Number.isInteger(address.port) && address.port > 0, () => `address.port is ${address.port}`);
     const { connections, open, ids } = await peer.state('connections', 1);
@@ -64,11 +64,12 @@
 
   scenario('client.end: its last words arrive, and it stays away', async (world) => {
     const peer = await world.connected({ service: 'silent' });
-    for (let n = 0; n < 10; n++) peer.client.write(n);
-    peer.client.end('last words');
+    const words = world.forgetful ? [] : [...Array.from({ length: 10 }, (_, n) => n), 'last words'];
+    for (const word of words.slice(0, -1)) peer.client.write(word);
+    peer.client.end(...words.slice(-1));
     equal(peer.trace, [...OPENED, ...CLOSED, 'end'], 'events');
     const { messages, log } = await peer.state('ends', 1);
-    equal(messages, [...Array.from({ length: 10 }, (_, n) => n), 'last words'], 'messages');
+    equal(messages, words, 'messages');
     equal(log.slice(-2), ['disconnection', 'end'], 'events on the server');
     await staysGone(peer);
   });
@@ -78,7 +79,7 @@
     const peer = await world.connected({ service: 'end_data' });
     equal(await peer.ask(data), data);
     await peer.event('end');
-    equal(peer.trace, [...OPENED, 'data', ...CLOSED, 'end'], 'events');
+    equal(peer.trace, [...OPENED, 'data', ...world.dismissed, 'end'], 'events');
     await peer.state('ends', 1);
     await staysGone(peer);
   });
@@ -91,8 +92,7 @@
     await peer.event('reconnected');
     check((await peer.id()) !== first, 'the id of the first connection');
     equal(peer.trace.filter((name) => name !== 'error'), [...OPENED, ...CLOSED, ...back(peer.generation)], 'events');
-    const { connections, disconnections, open } = await peer.state('disconnections', 1);
-    equal([connections, disconnections, open], [2, 1, 1], 'connections, disconnections, open');
+    await onlyOne(peer, 2);
   });
 
   scenario('a killed connection comes back, with what was written meanwhile', async (world) => {
@@ -104,8 +104,7 @@
     for (const text of ['meanwhile 1', 'meanwhile 2']) peer.client.write(text);
     await peer.event('reconnected');
     equal(await peer.messages(2), ['meanwhile 1', 'meanwhile 2']);
-    const { connections, disconnections } = await peer.state('disconnections', 1);
-    equal([connections, disconnections], [2, 1], 'connections, disconnections');
+    await onlyOne(peer, 2);
   });
 
   scenario('a broadcast reaches clients of all kinds', async (world) => {

@@ -50,7 +50,8 @@
     world.release();
     await silence(200); // ten times the first reconnect delay
     for (const peer of peers) {
-      equal(peer.trace, FAILED, 'events');
+      // BCSocket looks later what is wrong
+      equal(world.bcsocket ? peer.trace.slice(0, FAILED.length) : peer.trace, FAILED, 'events');
       check(typeof peer.seen.get('error')[0][0].message === 'string', 'an error without message');
       const { asked, connections } = await peer.state();
       equal([asked, connections], [1, 0], 'requests, connections');
@@ -58,7 +59,7 @@
   });
 
   scenario('with the timeout strategy a refused client tries again, until it is let in', {
-    needs: lettingIn
+    needs: (world) => lettingIn(world) || (world.bcsocket ? 'BCSocket makes the address its own way' : undefined)
   }, async (world) => {
     for (const server of hooks(world)) {
       const options = { strategy: 'disconnect,online,timeout' };
@@ -294,7 +295,7 @@
     await peer.event('end');
     world.release();
     await silence(300); // fifteen times the first reconnect delay
-    equal(peer.trace, [...OPENED, ...CLOSED, 'end'], 'events');
+    equal(peer.trace, [...OPENED, ...world.dismissed, 'end'], 'events');
     const { held, connections, errors } = await peer.state();
     equal([held, connections], [1, 0], 'connections, those that the second listener saw');
     equal(errors, ['who are you?'], 'errors of the spark');

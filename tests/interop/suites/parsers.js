@@ -253,7 +253,7 @@
     const peer = await world.connected({ service: 'end_data' });
     equal(await peer.ask(data), data);
     await peer.event('end');
-    equal(peer.trace, [...OPENED, 'data', ...CLOSED, 'end'], 'events');
+    equal(peer.trace, [...OPENED, 'data', ...world.dismissed, 'end'], 'events');
     await peer.state('ends', 1);
     await staysGone(peer);
   });
@@ -263,7 +263,7 @@
     peer.client.write(wrap(world, 'now'));
     await peer.event('open', 2);
     await peer.event('reconnected');
-    equal(peer.trace, [...OPENED, ...CLOSED, ...back(peer.generation)], 'events');
+    equal(peer.trace, [...OPENED, ...world.dismissed, ...back(peer.generation)], 'events');
     const state = await peer.state('disconnections', 1);
     equal([state.connections, state.disconnections, state.open], [2, 1, 1], 'connections, disconnections, open');
   });

@@ -232,6 +232,31 @@ def test_behind_a_middleware(host: str) -> None:
         server.wait_state(sparks=0, sessions=0, objects=0)
 
 
+# -- origins
+
+
+def test_origins() -> None:
+    """Checked on every request, whatever header the origin is in."""
+    good, evil = "http://good.example", "http://evil.example"
+    with serve("own", transformer="sockjs", origins=[good], close_timeout=0.4) as server:
+        for headers, status in (
+            ({"Origin": evil}, 403),
+            ({"Origin": good}, 101),
+            ({"Sec-WebSocket-Version": "8", "Sec-WebSocket-Origin": evil}, 403),
+            ({"Sec-WebSocket-Version": "8", "Sec-WebSocket-Origin": good}, 101),
+        ):
+            for path in (SockJS(server).path("websocket"), "/primus/websocket"):
+                assert server.client().handshake(path, dict(headers)).status == status, headers
+        for transport in ("xhr", "xhr_streaming", "eventsource"):
+            assert SockJS(server, headers={"Origin": evil}).poll_response(transport).status == 403
+        session = SockJS(server, headers={"Origin": good}).open()
+        assert SockJS(server, key=session.key, headers={"Origin": evil}).post('["x"]').status == 403
+        assert server.request("/primus/info", {"Origin": evil})[0].status == 403
+        session.send("x")
+        assert messages_of(session.poll()) == ["x"]
+        session.drop()
+
+
 # -- the end of the server
 
 

@@ -273,6 +273,9 @@ def test_form() -> None:
     assert sockjs.decode_form(b"i=1&d=%5B%22a+b%2B%22%5D&d=no") == ["a b+"]
     assert sockjs.decode_form(b'd=["%C3%A9"]') == ["é"]
     assert sockjs.decode_form(b"d=[]") == []
+    assert sockjs.decode_form(b"&" * 63 + b"d=[]") == []
+    assert reason_of(sockjs.decode_form, b"&" * 64 + b"d=[]&d=[]")[0] == sockjs.BROKEN_JSON
+    assert reason_of(sockjs.decode_form, b"&" * 65 + b"d=[]")[0] == sockjs.PAYLOAD_EXPECTED
 
 
 def test_percent_sign_that_stands_alone() -> None:

@@ -614,7 +614,8 @@ def test_goodbye_outlives_the_spark(serve: Callable[..., Server]) -> None:
     assert server.primus._open_sockets == 1
     assert server.post("/a/key/xhr")[2] == b'c[3000,"Go away!"]\n'
     assert server.primus._open_sockets == 0
-    assert server.post("/a/key/xhr_send", b'["1"]')[0] == "204 No Content"
+    for query in ("", "?first=0", "?first=99"):
+        assert server.post("/a/key/xhr_send" + query, b'["1"]')[0] == "204 No Content"
     assert server.received == []
     session.tick(100.0)
     session.tick(102.9)
@@ -624,6 +625,17 @@ def test_goodbye_outlives_the_spark(serve: Callable[..., Server]) -> None:
     assert server.sessions == [session]
     session.tick(106.2)
     assert server.sessions == []
+
+
+def test_goodbye_before_the_first_frame(serve: Callable[..., Server]) -> None:
+    server = serve()
+    chunks, _, _ = server.begin("/a/key/xhr_streaming", "POST")
+    (session,) = server.sessions
+    session.send("x")
+    session.close(3000, "Go away!")
+    assert list(chunks)[1:] == [b"o\n", b'a["x"]\n', b'c[3000,"Go away!"]\n']
+    chunks.close()
+    assert server.primus._open_sockets == 0
 
 
 def test_goodbye_that_is_cut_off_is_still_there(serve: Callable[..., Server]) -> None:
@@ -699,6 +711,18 @@ def test_what_was_not_seen_counts_as_unsent(serve: Callable[..., Server]) -> Non
     assert not session.full
     session.next_frame()
     session.acknowledge(2)
+    writer.get(timeout=1)
+
+
+def test_writer_waits_for_what_was_not_seen(serve: Callable[..., Server]) -> None:
+    server = serve(write_buffer=1000)
+    session = server.open("?seen=0")
+    session.send("x" * 1200)
+    session.next_frame()
+    writer = gevent.spawn(session.wait_writable)
+    turn()
+    assert not writer.ready()
+    session.acknowledge(1)
     writer.get(timeout=1)
 
 

@@ -378,7 +378,9 @@ describe('what goes', () => {
     assert.deepStrictEqual(form(world.the('POST')), { count: '1', ofs: '0', req0__S: 'a' });
     await world.the('POST').answer(status(1, 0, 0));
     world.clock.advance(20000);
+    await turn();
     assert.strictEqual(world.open('POST').length, 0);
+    assert.deepStrictEqual(world.clock.uncaught, []);
   });
 
   test('an answer that is none', async () => {
@@ -420,6 +422,53 @@ describe('what goes', () => {
       assert.ok(!get.signal.aborted);
       world.clock.advance(1);
       assert.ok(get.signal.aborted);
+    });
+
+    test('that it should have come, once more: it has no more time', async () => {
+      const { world, client, get } = await told(0, 1, 2, 30);
+      world.clock.advance(3000);
+      client.write('b');
+      await turn();
+      await world.the('POST').answer(status(1, 2, 30));
+      world.clock.advance(2999);
+      assert.ok(!get.signal.aborted);
+      world.clock.advance(1);
+      assert.ok(get.signal.aborted);
+    });
+
+    test('and when it breaks, that is one failure', async () => {
+      const { world, client, get } = await told(0, 1, 0, 0);
+      await get.fail('Failed to fetch');
+      world.clock.advance(1);
+      client.write('b');
+      await turn();
+      await world.the('POST').answer(status(1, 2, 30));
+      await world.the('GET').fail('Failed to fetch');
+      world.clock.advance(9999);
+      assert.strictEqual(world.open().length, 0);
+      world.clock.advance(1);
+      assert.strictEqual(world.open('GET').length, 1);
+    });
+
+    test('and when it breaks after a long silence too', async () => {
+      const { world, get } = await told(0, 1, 0, 0);
+      await get.fail('Failed to fetch');
+      world.clock.advance(1);
+      world.clock.advance(44000);
+      await world.the('GET').fail('Failed to fetch');
+      world.clock.advance(10000);
+      await world.the('GET').fail('Failed to fetch');
+      world.clock.advance(20000);
+      assert.strictEqual(world.open('GET').length, 1);
+    });
+
+    test('nothing any more when we are leaving', async () => {
+      const { world, client } = await session();
+      world.clock.advance(5000);
+      client.end('a');
+      await world.the('POST').answer(status(0, 0, 0));
+      world.clock.advance(1);
+      assert.deepStrictEqual(world.open().map((request) => request.query.get('TYPE')), ['xmlhttp', 'terminate']);
     });
 
     for (const [name, items] of [['nothing is missing', [1, 0, 30]], ['much is on its way', [1, 2, 37500]]]) {

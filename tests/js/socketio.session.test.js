@@ -163,6 +163,12 @@ for (const over of ['websocket', 'xhr-polling']) {
       }
     });
 
+    test('a second connect packet is nothing new', async () => {
+      const { world, events } = await session(over);
+      await deliver(world, over, '1::');
+      assert.deepStrictEqual(visible(events), []);
+    });
+
     test('the end of another namespace is none', async () => {
       const { world, events } = await session(over);
       await deliver(world, over, '0::/chat', '7::/chat:2');
@@ -244,7 +250,7 @@ describe('polling', () => {
     assert.strictEqual(world.open('GET').length, 1);
   });
 
-  for (const body of [`${MARK}5`, `${MARK}50${MARK}3:::a`, `${MARK}x${MARK}3:::a`, `${payload('3:::a', '3:::b')}rest`]) {
+  for (const body of [`${MARK}5`, `${MARK}50${MARK}3:::a`, `${MARK}x${MARK}3:::a`, `${payload('3:::a', '3:::b')}rest`, `${payload('3:::a')}x5${MARK}3:::b`]) {
     test(`a body that is broken: ${JSON.stringify(body)}`, async () => {
       const { world, events } = await session('xhr-polling');
       await world.the('GET').answer(body);

@@ -445,6 +445,16 @@ describe('a server that lets sessions resume', () => {
     assert.strictEqual(client.readyState, world.Primus.OPEN);
   });
 
+  test('and when a poll was answered', async () => {
+    const { world, events } = await session('xhr-polling', RESUME);
+    for (let round = 0; round < 10; round++) {
+      await the(receiving(world)).fail('Failed to fetch');
+      world.clock.advance(50);
+      await the(receiving(world)).answer('h\n');
+    }
+    assert.deepStrictEqual(visible(events), []);
+  });
+
   test('but not by a stream that brings nothing', async () => {
     const { world, events } = await session('xhr-streaming', RESUME);
     for (const pause of [50, 100, 200, 400, 800, 1600]) {
@@ -460,9 +470,8 @@ describe('a server that lets sessions resume', () => {
     const { world, client } = await session('xhr-streaming', RESUME);
     client.write('a');
     await turn();
-    client.write('b');
     await the(sending(world)).fail('Failed to fetch');
-    client.write('c');
+    for (const text of ['b', 'c']) client.write(text);
     await turn();
     assert.strictEqual(sending(world).length, 0);
     world.clock.advance(50);
@@ -528,7 +537,10 @@ describe('a server that lets sessions resume', () => {
     client.write('a');
     world.socket.drop();
     assert.deepStrictEqual(visible(events), LOST);
-    assert.strictEqual(world.requests.length, 1);
+    const other = await session('websocket', RESUME);
+    other.client.end();
+    assert.ok(other.world.socket.closed);
+    assert.strictEqual(world.requests.length + other.world.requests.length, 2);
   });
 
   test('nor before a session is open', async () => {

@@ -108,7 +108,6 @@ class Session {
 
   // By the server.
   finish(reason) {
-    if (this.over) return;
     this.over = true;
     this.abort();
     this.relay('end', reason);

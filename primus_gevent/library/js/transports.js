@@ -47,7 +47,7 @@ class TransportSession extends Session {
   // Until it is open, whatever goes wrong is the transport's fault.
   lost(error) {
     if (this.opened) this.broken(error);
-    else if (!this.over) this.attempt(error);
+    else this.attempt(error);
   }
 
   // What the server says may be nonsense.

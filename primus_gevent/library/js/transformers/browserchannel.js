@@ -157,7 +157,7 @@ class BrowserChannel extends Session {
       this.get = null;
       if (!error && !any) take(text);
       if (this.over || this.timers.active('get')) return;
-      if (error || !any || chunks.rest) this.again(error || failure(5, 'No data from server'));
+      if (error || !any) this.again(error || failure(5, 'No data from server'));
       else this.receive();
     }, streaming ? take : undefined);
   }
@@ -182,7 +182,7 @@ class BrowserChannel extends Session {
     if (name === 'c' && !this.id) {
       this.id = id;
       this.prefix = prefix;
-      if (!this.over) this.ready();
+      this.ready();
     } else if (name === 'stop') {
       // Official clients report an error; it is the way in which sparks end here. The session is not over by itself.
       this.queue = [];

@@ -243,7 +243,12 @@
      * ones of the text frameworks, where these make requests.
      */
     get forgetful() {
-      return this.kind !== 'ours' && frameworks.text(this.transformer) && this.way !== 'websocket';
+      return this.kind !== 'ours' && frameworks.text(this.transformer) && this.polls;
+    }
+
+    /** Whether each connection holds a request. */
+    get polls() {
+      return this.session && !['websocket', 'upgrade', 'upgraded'].includes(this.way);
     }
 
     /** Whether BCSocket is the client. It has ways of its own. */

@@ -201,6 +201,23 @@ def test_reason_phrase(server: Server) -> None:
         assert client.rest().startswith(b"HTTP/1.1 400 Unknown SID\r\n")
 
 
+def test_beside_other_frameworks() -> None:
+    """On one pathname; the address tells which one is asked."""
+    with serve(
+        "own",
+        transformer=["engine.io", "browserchannel"],
+        transport={"browserchannel": {"host_prefixes": ["a"]}},
+        close_timeout=0.2,
+    ) as server:
+        assert get(server, "/primus/test?VER=8&MODE=init").body == b'["a",null]'
+        channel = Channel(server).open("x").back()
+        assert channel.opening[2] == "a"
+        assert channel.recv_message() == "x"
+        assert get(server, "/primus/?EIO=4&transport=polling").body.startswith(b"0{")
+        server.wait_state(sparks=2, sessions=2)
+        channel.close()
+
+
 # -- origins: Primus's own layer
 
 
@@ -632,6 +649,15 @@ def test_hanging_up_and_coming_again(server: Server) -> None:
 )
 def test_unknown_session(server: Server, method: str, query: str) -> None:
     expect_error(get(server, f"/primus/bind?VER=8&{query}", method), "Unknown SID")
+
+
+def test_unknown_session_that_is_sent_something(server: Server) -> None:
+    """The answer arrives, and the connection is in order behind it."""
+    channel = Channel(server)
+    channel.sid = "nobody"
+    for size in (10, 300_000, 10):
+        expect_error(channel.post_response("x" * size), "Unknown SID")
+    channel.drop()
 
 
 def test_back_channel_requests_that_are_none(server: Server) -> None:

@@ -383,9 +383,11 @@ describe('a server that lets sessions resume', () => {
 
   test('is told what was seen, and the numbers of messages', async () => {
     const { world, client } = await session('xhr-polling', RESUME);
-    assert.strictEqual(world.requests[1].query.get('seen'), '0');
+    const said = ({ query }) => [query.get('seen'), query.get('open')];
+    assert.deepStrictEqual(said(world.requests[1]), ['0', null]);
+    assert.deepStrictEqual(said(the(receiving(world))), ['0', '1']);
     await the(receiving(world)).answer('a["a","b"]\n');
-    assert.strictEqual(the(receiving(world)).query.get('seen'), '2');
+    assert.deepStrictEqual(said(the(receiving(world))), ['2', '1']);
     for (const texts of [['a', 'b'], ['c']]) {
       for (const text of texts) client.write(text);
       await turn();
@@ -482,7 +484,16 @@ describe('a server that lets sessions resume', () => {
     assert.strictEqual(the(sending(world)).query.get('first'), '1');
   });
 
-  test('a status is an answer', async () => {
+  test('takes its time when nobody reads: what it refuses is sent again', async () => {
+    const { world, client } = await session('xhr-polling', RESUME);
+    client.write('a');
+    await turn();
+    await the(sending(world)).answer('', 503);
+    world.clock.advance(50);
+    assert.strictEqual(the(sending(world)).body, '["a"]');
+  });
+
+  test('another status is an answer', async () => {
     for (const find of [receiving, sending]) {
       const { world, client, events } = await session('xhr-polling', RESUME);
       client.write('a');

@@ -105,6 +105,7 @@ class SockJS extends TransportSession {
       rest = piece.slice(end + 1);
       this.guard(() => frames.forEach((frame) => this.frame(frame)));
     };
+    // Once open, no other session is wanted.
     const seen = this.resume ? '&seen=' + this.seen + (this.opened ? '&open=1' : '') : '';
     this.get = this.request(this.path + (streaming ? 'xhr_streaming' : 'xhr'), seen, '', (error, text) => {
       this.get = null;
@@ -144,10 +145,12 @@ class SockJS extends TransportSession {
     else this.finish();
   }
 
-  // A request whose server may still have the session. An answer with another status is an answer.
+  // A request whose server may still have the session. A refusal is an answer, but for the one that says that nobody has
+  // read for long.
   repeat(kind, error, fn) {
+    const { status = 503 } = error;
     const times = this.repeats[kind]++;
-    if (!this.resume || !this.opened || error.status || times >= REPEATS) return super.undelivered(error);
+    if (!this.resume || !this.opened || status !== 503 || times >= REPEATS) return super.undelivered(error);
     this.timers.set(kind, REPEAT_MS << times, fn);
   }
 

@@ -93,8 +93,8 @@ ADVICE: Final = ("reconnect",)
 
 _TYPES: Final = frozenset("012345678")
 
-# Up to the second colon: the first piece that a colon ends and an id, or nothing, follows. It begins where the
-# text or a colon does, as the original's match does, so a search looks at each character a few times at most.
+# Up to the second colon: the first piece that a colon ends and an id, or nothing, follows. It begins where
+# the text or a colon does, as the original's match does, so a search looks at each character a few times.
 _HEAD: Final = re.compile(r"(?:\A|:)([^:]+):([0-9]*)(\+?):")
 _ACK: Final = re.compile("([0-9]+)\\+?([^\n\r\u2028\u2029]*)")  # JavaScript's dot
 _DIGITS: Final = re.compile("[0-9]{1,15}")  # nobody needs more

@@ -21,6 +21,7 @@ TRANSFORMERS = {
     "faye": (".faye", "Faye"),
     "sockjs": (".sockjs", "SockJS"),
     "browserchannel": (".browserchannel", "BrowserChannel"),
+    "socket.io": (".socketio", "SocketIO"),
 }
 
 

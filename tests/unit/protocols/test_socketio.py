@@ -241,7 +241,7 @@ def reference(text: str) -> list[str]:
     units = [data[at : at + 2].decode("utf-16-le", "surrogatepass") for at in range(0, len(data), 2)]
     if units[:1] != ["\ufffd"]:
         return [text]
-    packets = []
+    packets: list[str] = []
     at, length = 1, ""
     while at < len(units):
         if units[at] != "\ufffd":

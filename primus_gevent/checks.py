@@ -14,7 +14,7 @@ from typing import Any, Literal
 
 from .errors import OptionError
 
-__all__ = ["DEFAULT_MAX_AGE", "DEFAULT_METHODS", "flag", "header_names", "max_age", "methods"]
+__all__ = ["DEFAULT_MAX_AGE", "DEFAULT_METHODS", "flag", "header_names", "is_token", "max_age", "methods"]
 
 DEFAULT_METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS")
 DEFAULT_MAX_AGE = 30 * 86400  # seconds; "30 days" in the specification
@@ -35,6 +35,11 @@ _UNITS = {
     **dict.fromkeys(("y", "yr", "yrs", "year", "years"), 365 * 86400.0),
 }
 MAX_DURATION_CHARS = 100
+
+
+def is_token(text: str) -> bool:
+    """Whether this can be the name of a header, a method or a cookie."""
+    return _TOKEN.fullmatch(text) is not None
 
 
 def flag(name: str, value: Any) -> bool:

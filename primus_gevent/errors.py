@@ -11,9 +11,14 @@
     ├── ParserError              a message could not be encoded or decoded; it was dropped, the spark lives
     ├── TransformError           a message transform took too long; the message was dropped, the spark lives
     ├── AuthorizationError       raised by an authorization hook to refuse a request
-    ├── ConnectionClosed         the spark has ended; ``clean`` tells how
+    ├── ConnectionClosed         the spark, or the client, has ended; ``clean`` tells how
     ├── ReadTimeout              nothing came in time; the spark stays open (also a TimeoutError)
     ├── ConcurrencyError         two greenlets wait in `Spark.read` at once, or a flowing spark is read
+    ├── ConnectError             a client could not connect; ``url`` (also a ConnectionError)
+    │   ├── ConnectTimeout       not in time (also a TimeoutError)
+    │   ├── TLSError             the server's certificate does not do, or there is no TLS
+    │   ├── ProxyError           the HTTP proxy refused
+    │   └── UnexpectedResponse   another HTTP answer than wanted; ``status``, ``headers``, ``body``
     ├── LocalProtocolError       our side asked the codec for something the protocol forbids
     └── RemoteProtocolError      the peer broke the protocol
         └── HandshakeError       the opening handshake cannot be accepted; carries the HTTP answer
@@ -21,11 +26,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 __all__ = [
     "AuthorizationError",
     "ConcurrencyError",
+    "ConnectError",
+    "ConnectTimeout",
     "ConnectionClosed",
     "HandshakeError",
     "HostError",
@@ -35,9 +42,12 @@ __all__ = [
     "ParserError",
     "PluginError",
     "PrimusError",
+    "ProxyError",
     "ReadTimeout",
     "RemoteProtocolError",
+    "TLSError",
     "TransformError",
+    "UnexpectedResponse",
     "UnknownNameError",
 ]
 
@@ -125,7 +135,10 @@ class AuthorizationError(PrimusError):
 
 
 class ConnectionClosed(PrimusError):
-    """The spark has ended. ``clean`` is true when one of the two sides said goodbye."""
+    """The spark has ended, or the client for good. ``clean`` is true when one of the two sides said goodbye.
+
+    If a client never came to a connection, or not back to one, the last reason for that is the ``__cause__``.
+    """
 
     def __init__(self, message: str = "the connection has ended", *, clean: bool = True) -> None:
         super().__init__(message)
@@ -138,6 +151,52 @@ class ReadTimeout(PrimusError, TimeoutError):
 
 class ConcurrencyError(PrimusError, RuntimeError):
     """Two greenlets wait in `Spark.read` of one spark, or a spark with ``data`` listeners is read."""
+
+
+class ConnectError(PrimusError, ConnectionError):
+    """A client could not connect to ``url``; what the network said is the ``__cause__``."""
+
+    def __init__(self, message: str, url: str = "") -> None:
+        super().__init__(message)
+        self.url = url
+
+
+class ConnectTimeout(ConnectError, TimeoutError):
+    """There was no connection within the time for it."""
+
+
+class TLSError(ConnectError):
+    """There is no secure connection: the server's certificate does not do, or it does not speak TLS."""
+
+
+class ProxyError(ConnectError):
+    """The HTTP proxy refused to connect us; ``status`` is its answer, None if it gave none."""
+
+    def __init__(self, message: str, url: str = "", status: int | None = None) -> None:
+        super().__init__(message, url)
+        self.status = status
+
+
+class UnexpectedResponse(ConnectError):
+    """The server's HTTP answer is not the one that was asked for, 401 for example (specification,
+    "Authorization").
+
+    Attributes:
+        status: of the answer.
+        headers: its headers, with names in lower case.
+        body: its first bytes.
+        reason: what the server said in words: the ``error`` of a JSON body, or the body if it is plain text.
+    """
+
+    def __init__(
+        self, url: str, status: int, headers: Mapping[str, str], body: bytes, reason: str, *, where: str = ""
+    ) -> None:
+        said = f": {reason}" if reason else ""
+        super().__init__(f"{where or url} answered {status}{said}", url)
+        self.status = status
+        self.headers = dict(headers)
+        self.body = body
+        self.reason = reason
 
 
 class LocalProtocolError(PrimusError):

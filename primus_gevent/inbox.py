@@ -56,7 +56,10 @@ class Owner(Protocol):
     inbox_messages: int
     inbox_bytes: int
     decode: Callable[[Raw], Any]
-    incoming: Sequence[Transform]
+
+    @property
+    def incoming(self) -> Sequence[Transform]:
+        """The incoming transforms, in order."""
 
     def run(self, task: Callable[..., None], *args: Any) -> None:
         """Run ``task``, which must not raise, in a greenlet: at once if called in the hub."""

@@ -6,11 +6,11 @@ Knows nothing of frames or headers: `negotiate` takes parsed parameters, `PerMes
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from primus_gevent.errors import RemoteProtocolError
+from primus_gevent.errors import OptionError, RemoteProtocolError
 
 if TYPE_CHECKING:
     # What CPython's zlib calls its objects; the names exist in the stubs only.
@@ -46,6 +46,26 @@ class DeflateOptions:
     level: int = -1
     mem_level: int = 8
     threshold: int = 1024
+
+    @classmethod
+    def parse(cls, option: bool | Mapping[str, Any]) -> bool | DeflateOptions:
+        """The option `compression`, checked.
+
+        Raises:
+            OptionError: a mapping that zlib would not take.
+        """
+        if isinstance(option, bool):
+            return option
+        try:
+            deflate = cls(**option)
+            zlib.compressobj(deflate.level, memLevel=deflate.mem_level)  # it knows best what it takes
+            if deflate.threshold < 0:
+                raise ValueError("threshold is below 0")
+        except (TypeError, ValueError) as error:
+            raise OptionError(
+                f"option 'compression' takes level, mem_level and threshold: {error}", "compression"
+            ) from None
+        return deflate
 
 
 class PerMessageDeflate:

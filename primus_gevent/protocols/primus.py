@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-__all__ = ["SERVER_CLOSE", "answer_id", "is_own", "parse", "ping", "pong"]
+__all__ = ["ASK_ID", "SERVER_CLOSE", "answer_id", "is_own", "parse", "ping", "pong"]
 
 PREFIX: Final = "primus::"
 
@@ -18,6 +18,10 @@ BYTES_MARK: Final = PREFIX.encode()
 
 #: The server says that the next end of the transport is final: do not reconnect.
 SERVER_CLOSE: Final = "primus::server::close"
+
+
+#: A client asks for the id of its spark.
+ASK_ID: Final = "primus::id::"
 
 
 def is_own(message: object) -> bool:

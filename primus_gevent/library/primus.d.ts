@@ -41,8 +41,9 @@ declare class Primus<In = any, Out = any> extends Emitter {
   readonly writable: boolean;
   readonly readable: boolean;
   /**
-   * The transport's own connection: a WebSocket of the browser or of the `ws` package; with `engine.io` and
-   * `polling` its session, with `id`, `transport.name` and `close()`.
+   * The transport's own connection: a WebSocket of the browser or of the `ws` package; with `engine.io`, `polling`,
+   * `browserchannel` and `socket.io` its session, with `id`, `transport.name` and `close()`; with `sockjs` the
+   * same, but `transport` is the name and there is no `id`.
    */
   readonly socket: any;
   /** Version of the server that compiled this library. */
@@ -111,11 +112,11 @@ declare namespace Primus {
     strategy?: string | readonly string[] | boolean;
     /** Do not connect before open() is called. */
     manual?: boolean;
-    /** False: `engine.io` stays on polling. No effect with `websockets`, which has no other transport. */
+    /** False: no WebSocket with `engine.io`, `sockjs` and `socket.io`. No effect with `websockets`, which has nothing else. */
     websockets?: boolean;
     /** Use the online and offline events of the browser; detected. */
     network?: boolean;
-    /** In Node handed to the `ws` package and to `http.request`; those of `engine.io` and `polling` everywhere. */
+    /** Of the transformer; in Node handed to the `ws` package and to `http.request` too. */
     transport?: TransportOptions;
     /** Messages that may wait for the connection; the oldest are dropped first. Infinity. */
     queueSize?: number;
@@ -124,13 +125,26 @@ declare namespace Primus {
   }
 
   interface TransportOptions {
-    /** With which transports `engine.io` may begin (the first one) and go on; both, polling first. */
-    transports?: readonly ('polling' | 'websocket')[];
-    /** Whether it may change from polling to WebSocket; true. */
+    /**
+     * With which transports `engine.io` may begin (the first one) and go on; both, polling first. Which ones `sockjs`
+     * and `socket.io` may use; all.
+     */
+    transports?: readonly ('polling' | 'websocket' | 'xhr-streaming' | 'xhr-polling')[];
+    /** Whether `engine.io` may change from polling to WebSocket; true. */
     upgrade?: boolean;
-    /** Bytes as base64 on a WebSocket too; false. */
+    /** Bytes as base64 on a WebSocket of `engine.io` too; false. */
     forceBase64?: boolean;
-    /** Cookies with polling requests to other origins; true. */
+    /** Milliseconds that a transport of `sockjs` has at least to open, 0. */
+    timeout?: number;
+    /** Milliseconds that a transport of `socket.io` has to open, 10000. */
+    'connect timeout'?: number;
+    /** Whether `browserchannel` may keep an answer open; true, if a test finds that it can. */
+    streaming?: boolean;
+    /** Whether `browserchannel` repeats no POST; false. */
+    failFast?: boolean;
+    /** What `browserchannel` tells the server. */
+    appVersion?: string | number;
+    /** Cookies with requests to other origins; true. */
     withCredentials?: boolean;
     /** Headers of every request; not for a browser's WebSocket. */
     headers?: Record<string, string>;

@@ -26,9 +26,8 @@ const WAYS = [
 ];
 const NAMES = Array.from(new Set(WAYS.map(([transformer]) => transformer)));
 const serverOf = (transformer) => (transformer === 'polling' ? 'engine.io' : transformer);
-// The original that has it, and who is asked where it may be ours.
+// The original that has it.
 const originalOf = (transformer) => (transformer === 'socket.io' ? 2 : 8);
-const peerOf = (transformer) => (transformer === 'socket.io' ? 2 : 'own');
 const EXIT_MS = 10000;
 
 /** Run a program that has `Primus`, `url` and `options`; resolves with its output when it has ended by itself. */
@@ -60,7 +59,7 @@ const ECHO = `
 describe('a program ends when its client has', () => {
   for (const [transformer, options] of WAYS) {
     test(`${transformer} ${JSON.stringify(options)}`, async () => {
-      const peer = await startPeer(peerOf(transformer), { transformer: serverOf(transformer) });
+      const peer = await startPeer('own', { transformer: serverOf(transformer) });
       const expected = /^hello (polling|websocket|xhr-streaming|xhr-polling|streaming|long-polling)\n$/;
       assert.match(await program(ECHO, { transformer, url: peer.url, options }), expected);
       await peer.stop();
@@ -72,6 +71,19 @@ describe('a program ends when its client has', () => {
     assert.match(await program(ECHO, { transformer: 'polling', format: 'esm', url: peer.url, options: {} }), /^hello polling\n$/);
     await peer.stop();
   });
+});
+
+test('one server for all of them at once', async () => {
+  const transformers = ['websockets', ...new Set(NAMES.map(serverOf))];
+  const peer = await startPeer('own', { transformer: transformers });
+  await Promise.all([['websockets', {}], ['faye', {}], ...WAYS].map(async ([transformer, options]) => {
+    const client = new (load({ transformer }))(peer.url, { ...FAST, ...options });
+    assert.strictEqual(await order(client, transformer), transformer);
+    const ended = next(client, 'end');
+    assert.strictEqual(await order(client, { do: 'end', with: ['bye'] }), 'bye');
+    await ended;
+  }));
+  await peer.stop();
 });
 
 describe('connections', () => {
@@ -146,7 +158,7 @@ describe('requests', () => {
     });
   }
 
-  for (const name of NAMES.filter((transformer) => peerOf(transformer) === 'own')) {
+  for (const name of NAMES) {
     test(`certificates: ${name}`, async () => {
       const peer = await startPeer('own', { transformer: serverOf(name), tls: true });
       for (const [transformer, options] of WAYS) {

@@ -20,10 +20,10 @@ from itertools import islice
 from json.encoder import encode_basestring, encode_basestring_ascii
 from math import isfinite
 from typing import Final, Generic, NoReturn, TypeVar
-from urllib.parse import unquote_plus
 
 from primus_gevent.errors import RemoteProtocolError
 from primus_gevent.protocols.engineio_payloads import utf16_units
+from primus_gevent.protocols.forms import unquote_plus
 
 __all__ = [
     "BAD_DATA",
@@ -205,16 +205,14 @@ def _decode_form(text: str, max_maps: int) -> Batch:
     maps: dict[int, dict[str, str]] = {}
     for pair in text.split("&"):
         name, _, value = pair.partition("=")
-        if "%" in name or "+" in name:
-            name = unquote_plus(name)
+        name = unquote_plus(name)
         if name in ("count", "ofs"):
             numbers[name] = _number(value)
             continue
         found = _MAP_FIELD.fullmatch(name)
         # A map that the client could not encode has a mark in place of its fields; it keeps its number.
         if found is not None:
-            value = unquote_plus(value) if "%" in value or "+" in value else value
-            maps.setdefault(int(found[1]), {})[found[2]] = value
+            maps.setdefault(int(found[1]), {})[found[2]] = unquote_plus(value)
     count, first = numbers.get("count"), numbers.get("ofs")
     if count == 0:
         return NOTHING

@@ -10,7 +10,6 @@ import gzip
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
-from urllib.parse import unquote_plus
 
 import gevent
 from gevent.event import Event
@@ -19,6 +18,7 @@ from .. import hosts
 from ..errors import RemoteProtocolError
 from ..middleware import Response, accepts_gzip, inherited, status_line
 from ..middleware.exchange import Exchange
+from ..protocols.forms import unquote_plus
 from ..session import Packet, Session, SessionLimits, Sessions
 from ..transports.polling import LATE, LEFT, WOKEN, Body, Poll, read_body
 from ..transports.streaming import Fill, Stream
@@ -183,12 +183,15 @@ class Requests:
         limit: int,
         *,
         poll: Poll | None = None,
+        patience: float = 0.0,
     ) -> bytes:
         """The body of a request. Blocks until it is there, and before that until the spark takes messages.
 
         Args:
             limit: bytes that it may have.
             poll: of the request, where one has been made.
+            patience: seconds for which it waits for the spark, if that is more than a client may be away and
+                a body may take.
 
         Raises:
             RemoteProtocolError: see `read_body`; 503: the spark has not taken any for too long. The answer is
@@ -199,7 +202,7 @@ class Requests:
             poll = Poll(session.hub, hosts.connection(exchange.environ, start_response))
         try:
             if session.paused and poll is not None:
-                self._wait_resumed(session, poll, start_response)
+                self._wait_resumed(session, poll, start_response, patience)
             return read_body(exchange.environ, limit, self._body_seconds)
         except RemoteProtocolError:
             if poll is not None and poll.left():
@@ -210,9 +213,9 @@ class Requests:
         """The body of a request that has no session (yet). Raises as `read`."""
         return read_body(exchange.environ, limit, self._body_seconds)
 
-    def _wait_resumed(self, session: Session, poll: Poll, start_response: Any) -> None:
+    def _wait_resumed(self, session: Session, poll: Poll, start_response: Any, patience: float) -> None:
         """Wait until the spark wants messages again; meanwhile the body stays where it is."""
-        deadline = time.monotonic() + max(self.limits.away_timeout, self._body_seconds)
+        deadline = time.monotonic() + max(self.limits.away_timeout, self._body_seconds, patience)
         session.await_resume(poll)
         try:
             outcome = WOKEN
@@ -243,7 +246,7 @@ class Requests:
         """Answer with a body, gzipped where the client takes it and the option `compression` allows it."""
         headers = self.complete(exchange, start_response, headers)
         if self._compression and len(body) >= GZIP_BYTES:
-            headers.append(("Vary", "Accept-Encoding"))
+            headers = inherited(headers, [("Vary", "Accept-Encoding")])
             if accepts_gzip(exchange.environ.get("HTTP_ACCEPT_ENCODING", "")):
                 body = gzip.compress(body, compresslevel=1, mtime=0)
                 headers.append(("Content-Encoding", "gzip"))
@@ -254,10 +257,10 @@ class Requests:
     def complete(self, exchange: Exchange, start_response: Any, own: list[Header]) -> list[Header]:
         """The headers of an answer: the framework's own, and those of the layers that it does not set."""
         others = exchange.headers
-        if len(own) > 1 or exchange.seen_request is not None:
-            headers = inherited(own, others)
+        if exchange.seen_request is None and len(own) == 1 and own[0][0] == "Content-Type":
+            headers = [*own, *others]  # our own layers set no such header
         else:
-            headers = [*own, *others]  # our own layers set no Content-Type
+            headers = inherited(own, others)
         if self._primus.draining:
             hosts.close_after(start_response)
             headers.append(("Connection", "close"))
@@ -296,5 +299,5 @@ def query_of(text: str) -> dict[str, str]:
     query = {}
     for pair in text.split("&"):
         name, _, value = pair.partition("=")
-        query[name] = unquote_plus(value) if "%" in value or "+" in value else value
+        query[name] = unquote_plus(value)
     return query

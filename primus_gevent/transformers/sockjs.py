@@ -335,8 +335,9 @@ class SockJS:
         session: SockJSSession | None
         while (session := sessions.get(key)) is not None and session.state == OPEN and session.carrier:
             # A client that has left may be back before that was seen: this waits for it, and the session may
-            # be over then.
-            if not self.requests.is_free(session):
+            # be over then. One that counts is believed that its earlier connection is dead.
+            counts = session.recoverable and seen is not None
+            if not (self.requests.supersede if counts else self.requests.is_free)(session):
                 body = framing.prelude + framing.encode(sockjs.STILL_OPEN)
                 return self.requests.answer(exchange, start_response, body, headers)
         if session is None and seen is not None and query.get("open"):
@@ -433,13 +434,7 @@ class SockJS:
         if session is None:
             return self.requests.read_free(exchange, limit)
         # An official client takes a 503 for the end: it is the last resort.
-        deadline = time.monotonic() + SEND_PATIENCE
-        while True:
-            try:
-                return self.requests.read(session, exchange, start_response, limit)
-            except RemoteProtocolError as error:
-                if error.status != 503 or time.monotonic() > deadline:
-                    raise
+        return self.requests.read(session, exchange, start_response, limit, patience=SEND_PATIENCE)
 
     def _texts(self, name: str, form: bool, exchange: Exchange, body: bytes) -> list[str]:
         if form:

@@ -1,0 +1,34 @@
+"""Percent-encoding: what the standard library makes of it, in a bounded time."""
+
+from __future__ import annotations
+
+from urllib.parse import quote_plus
+from urllib.parse import unquote_plus as slow
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from primus_gevent.protocols.forms import unquote_plus
+
+
+@given(st.text(alphabet=st.sampled_from("%+\\xX0aAfFgé€\n 1")) | st.text(st.characters(codec="utf-8")))
+@example("%")
+@example("%%41")
+@example("%4")
+@example("\\x41\\")
+@example("%5Cx41%5c")
+@example("%ff%C3%A9%E2%82")
+def test_as_the_standard_library(text: str) -> None:
+    assert unquote_plus(text) == slow(text)
+
+
+@given(st.text(st.characters(codec="utf-8")))
+def test_round_trip(text: str) -> None:
+    assert unquote_plus(quote_plus(text)) == text
+
+
+@pytest.mark.parametrize("piece", ["%", "%4", "%41", "%zz", "+", "%%41", "\\"])
+def test_megabytes(piece: str) -> None:
+    text = piece * (3_000_000 // len(piece))
+    assert len(unquote_plus(text)) <= len(text)

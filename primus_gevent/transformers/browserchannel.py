@@ -170,9 +170,6 @@ class BrowserChannel:
     def _begin(self, exchange: Exchange, start_response: Any, query: Query) -> Iterable[bytes]:
         """A first POST: a session, and the first chunk."""
         environ = exchange.environ
-        busy = self.requests.busy(exchange, start_response)
-        if busy is not None:
-            return busy
         hosts.connection(environ, start_response)  # so that its answer leaves in one piece
         # Unlike the original, which makes a session also for a body that it refuses: nobody knows its id.
         try:
@@ -182,6 +179,9 @@ class BrowserChannel:
             return self._error(exchange, start_response, protocol.BAD_DATA)
         except RemoteProtocolError as error:
             return self.requests.refuse_body(exchange, start_response, error, STANDARD_HEADERS)
+        busy = self.requests.busy(exchange, start_response)  # now: the body may have taken its time
+        if busy is not None:
+            return busy
         self._replace(query)
         id_ = self._primus.new_id()
         session = ChannelSession(

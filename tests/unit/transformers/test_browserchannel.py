@@ -194,6 +194,73 @@ def test_back_channel_keeps_a_session(serve: Callable[..., Server]) -> None:
     assert back.get(timeout=5) == chunk([1, ["noop"]]) + chunk([2, ["noop"]])
 
 
+def test_away_begins_anew_with_each_back_channel(serve: Callable[..., Server]) -> None:
+    server = serve()
+    session, query = server.open()
+    session.send("x")
+    session.tick(server.now)
+    list(server.back(query))
+    for seconds in (20, 49):
+        session.tick(server.now + seconds)
+    assert session.state == "open"
+    session.tick(server.now + 51)
+    assert session.state == "gone"
+
+
+def test_noops_are_counted_from_the_opening(serve: Callable[..., Server]) -> None:
+    server = serve()
+    session, query = server.open()
+    for seconds in (0, 15, 30):
+        back = gevent.spawn(lambda: b"".join(server.back(query, streams=True)))
+        turn(2)
+        session.tick(server.now + seconds)
+        session.tick(server.now + seconds + 19)
+        assert session._arrays.size == 0
+        session.carrier.dismiss()
+        assert back.get(timeout=5) == b""
+
+
+def test_no_noop_behind_the_goodbye(serve: Callable[..., Server]) -> None:
+    server = serve()
+    session, query = server.open()
+    back = gevent.spawn(lambda: b"".join(server.back(query, streams=True)))
+    turn(2)
+    session.tick(server.now)
+    session.close()
+    session.tick(server.now + 21)
+    assert back.get(timeout=5) == chunk([1, ["stop"]])
+
+
+def test_what_is_sent_afterwards_is_not_kept(serve: Callable[..., Server]) -> None:
+    server = serve()
+    session, _ = server.open()
+    session.abort()
+    session.send("x")
+    assert (session._arrays.size, session._arrays.waiting) == (0, 0)
+
+
+def test_signs_of_life(serve: Callable[..., Server]) -> None:
+    """Each request of the client's is one, for the heartbeat."""
+    server = serve()
+    session, query = server.open()
+    assert session.active
+    session.active = False
+    server.ask(query + "&RID=2", "POST", b"count=0")
+    assert session.active
+    session.active = False
+    session.send("x")
+    list(server.back(query))
+    assert session.active
+
+
+def test_repr(serve: Callable[..., Server]) -> None:
+    server = serve()
+    session, _ = server.open()
+    session.send("x")
+    assert repr(session) == f"<ChannelSession {session.id} open <Arrays from 0: 2 kept, 1 waiting>>"
+    assert repr(server.sparks[0]) == f"<Spark {session.id} open browserchannel>"
+
+
 def test_no_noop_where_nothing_is_taken(serve: Callable[..., Server]) -> None:
     server = serve(write_buffer=10)
     session, query = server.open()
@@ -303,6 +370,22 @@ def test_writer_is_let_go_when_the_client_acknowledges(serve: Callable[..., Serv
     writer.get(timeout=5)
 
 
+def test_writer_is_let_go_when_enough_is_acknowledged(serve: Callable[..., Server]) -> None:
+    """At a quarter of the buffer, not one message after the other."""
+    server = serve(write_buffer=1000)
+    session, query = server.open()
+    for _ in range(4):
+        session.send("x" * 298)
+    writer = gevent.spawn(server.sparks[0].write, "x")
+    turn(3)
+    list(server.back(query))
+    for aid in range(1, 5):
+        assert not writer.ready()
+        server.ask(query + f"&RID={aid + 1}&AID={aid}", "POST", b"count=0")
+        turn(3)
+    assert writer.ready()
+
+
 def test_writer_is_let_go_at_the_end(serve: Callable[..., Server]) -> None:
     server = serve(write_buffer=100)
     session, _ = server.open()
@@ -345,6 +428,39 @@ def test_post_that_comes_when_the_session_has_ended(serve: Callable[..., Server]
     session.abort()
     assert post.get(timeout=5)[0] == "403 Forbidden"
     assert server.received == []
+
+
+@pytest.mark.parametrize("body", [b"&req1_JSON={", b"&req1_JSON=NaN&req2__S=3"])
+def test_json_that_is_none(serve: Callable[..., Server], body: bytes) -> None:
+    server = serve()
+    session, query = server.open()
+    body = b"count=3&ofs=0&req0__S=1" + body
+    assert server.ask(query + "&RID=2", "POST", body)[0] == "403 Forbidden"
+    assert server.received == [1]
+    assert session.state == "gone"
+    assert not server.sparks[0].clean
+
+
+def test_goodbye_of_the_client(serve: Callable[..., Server]) -> None:
+    server = serve()
+    session, query = server.open()
+    assert server.ask(query + "&RID=3&TYPE=terminate") == ("200 OK", b"")
+    assert session.state == "open"
+    assert server.ask(query + "&RID=2", "POST", b"count=1&ofs=0&req0__S=1")[0] == "403 Forbidden"
+    assert server.received == [1]
+    assert session.state == "gone"
+    assert server.sparks[0].clean
+
+
+def test_bytes_are_text_on_the_wire(serve: Callable[..., Server]) -> None:
+    server = serve()
+    session, query = server.open()
+    raw: list[Any] = []
+    server.sparks[0].on("incoming::data", raw.append)
+    server.ask(query + "&RID=2", "POST", b"count=1&ofs=0&req0__S=primus%3A%3Abinary%3A%3AAP8%3D")
+    assert raw == [b"\x00\xff"]
+    session.send(b"\xff\x00")
+    assert list(server.back(query)) == [chunk([1, "primus::binary::/wA="])]
 
 
 def test_message_that_is_too_long(serve: Callable[..., Server]) -> None:

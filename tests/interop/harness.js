@@ -232,10 +232,15 @@
       return frameworks.session(this.transformer);
     }
 
+    /** Whether the framework has text only. */
+    get text() {
+      return frameworks.text(this.transformer);
+    }
+
     /** Why messages cannot be bytes here, if so. */
     get textOnly() {
       const official = this.kind !== 'ours' || this.about.server !== 'python';
-      return official && frameworks.text(this.transformer) ? 'the framework carries text only, and its original makes text of bytes' : undefined;
+      return official && this.text ? 'the framework carries text only, and its original makes text of bytes' : undefined;
     }
 
     /**
@@ -243,7 +248,7 @@
      * ones of the text frameworks, where these make requests.
      */
     get forgetful() {
-      return this.kind !== 'ours' && frameworks.text(this.transformer) && this.polls;
+      return this.kind !== 'ours' && this.text && this.polls;
     }
 
     /** Whether each connection holds a request. */
@@ -305,7 +310,7 @@
     /** Why the client cannot send headers of one's own, if so. */
     get headerless() {
       if (this.browser) return 'a page cannot set headers of a WebSocket';
-      return this.kind !== 'ours' && frameworks.text(this.transformer) ? 'this client sends no headers of one\'s own' : undefined;
+      return this.kind !== 'ours' && this.text ? 'this client sends no headers of one\'s own' : undefined;
     }
 
     async get(path, base = this.base) {
@@ -358,6 +363,8 @@
     }
 
     async clean() {
+      // sockjs-client does not abort a request that it is about to make, and a page has only six of them
+      if (this.forgetful) await silence(10);
       for (const peer of this.peers) peer.client.end();
       for (const server of this.started) await this.stop(server);
     }

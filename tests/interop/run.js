@@ -251,8 +251,8 @@ function served(transformer) {
 function plan() {
   return settings.transformers.flatMap((transformer) => (settings.parser || 'json').split(',').map((parser) => {
     const base = { transformer: served(transformer) };
-    // all with the same limit, which is the default of ours; Engine.IO's is for a whole request
-    const limit = settings.server === 'primus8' ? { maxLength: frameworks.engine(transformer) ? 2 * MIB : MIB } : {};
+    // all with the same limit, which is the default of ours; of a session it is for a whole request, or what is around a message
+    const limit = settings.server === 'primus8' ? { maxLength: frameworks.session(transformer) ? 2 * MIB : MIB } : {};
     const timeout = 1.5;
     const beats = {
       pinging: { ...base, parser, timeout },

@@ -246,6 +246,7 @@ def state() -> Response:
         sparks=len(primus),
         connected=primus.connected,
         sessions=sum(count_sessions(one) for one in getattr(primus.transformer, "all", [primus.transformer])),
+        handshakes=len(getattr(primus.transformer, "handshakes", ())),
         objects=sum(isinstance(thing, primus.Spark) for thing in gc.get_objects()),
         greenlets=greenlets,
         rss=int(open("/proc/self/statm").read().split()[1]) * resource.getpagesize(),

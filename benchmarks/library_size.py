@@ -1,4 +1,4 @@
-"""How large is the client? Bytes of `primus.js` for each transformer: raw, minified, gzipped; ours and the original's."""
+"""How large is the client? `primus.js` by transformer, and the original's: bytes raw, minified, gzipped."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ MEASURES = ("raw", "minified", "gzipped")
 ORIGINAL_PROGRAM = """
 const [folder, transformer] = process.argv.slice(1);
 const Primus = require(require.resolve('primus', { paths: [folder] }));
-const primus = new Primus(require('http').createServer(), { transformer, parser: 'json', pingInterval: false });
+const options = { transformer, parser: 'json', pingInterval: false };
+const primus = new Primus(require('http').createServer(), options);
 process.stdout.write(primus.library(), () => process.exit(0));
 """
 
@@ -45,7 +46,11 @@ def minified(source: str) -> bytes:
 def sizes(source: str) -> dict[str, int]:
     """The three figures; gzipped is what is minified, as a site would serve it."""
     small = minified(source)
-    return {"raw": len(source.encode()), "minified": len(small), "gzipped": len(gzip.compress(small, mtime=0))}
+    return {
+        "raw": len(source.encode()),
+        "minified": len(small),
+        "gzipped": len(gzip.compress(small, mtime=0)),
+    }
 
 
 def original(generation: str, transformer: str) -> str:
@@ -67,6 +72,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="records nothing")
     options = parser.parse_args()
     outcome: dict[str, dict[str, dict[str, int]]] = {}
+    larger: list[str] = []
     print(f"{'':28}" + "".join(f"{name:>12}" for name in MEASURES))
     for name in TRANSFORMERS:
         found = {"primus_gevent": sizes(Primus(transformer=name).library())}
@@ -78,11 +84,13 @@ def main() -> None:
         ours = found["primus_gevent"]
         for who, theirs in found.items():
             if who != "primus_gevent" and any(ours[one] >= theirs[one] for one in MEASURES):
-                print(f"! the client for {name} is not smaller than that of {who}")
+                larger.append(f"! the client for {name} is not smaller than that of {who}")
         outcome[name] = found
     if options.json and not options.quick:
         options.json.write_text(json.dumps(outcome, indent=2) + "\n")
         print(f"\nrecorded in {RESULTS / options.json.name}")
+    if larger:
+        sys.exit("\n".join(larger))
 
 
 if __name__ == "__main__":

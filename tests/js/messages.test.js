@@ -213,6 +213,13 @@ describe('transforms', () => {
     assert.deepStrictEqual(sent, ['3']);
   });
 
+  test('one that throws nothing at all loses its message too', () => {
+    const { client, sent, errors } = connected();
+    client.transform('outgoing', (packet) => { if (packet.data === 1) throw undefined; });
+    for (const n of [1, 2]) client.write(n);
+    assert.deepStrictEqual([sent, errors], [['2'], []]);
+  });
+
   test('do not see the messages of Primus', () => {
     const { client, socket, sent } = connected();
     let seen = 0;
@@ -360,7 +367,7 @@ describe('the order', () => {
     const { world, client, socket, events, go, received } = holding();
     socket.message('"primus::server::close"');
     socket.message('"primus::ping::5"');
-    client._disconnect();
+    client.emit('outgoing::end');
     client.open();
     world.socket.accept();
     go('"primus::server::close"');

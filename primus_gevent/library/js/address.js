@@ -9,10 +9,8 @@ function defaultURL() {
 }
 
 // The parts under the names that Node's old url module gave them: plugins read and edit those.
-function parseURL(text) {
-  const given = String(text);
-  const scheme = /^\w[\w+.-]*:\/\//.test(given) ? '' : defaultURL().split('//')[0] + '//';
-  const url = new URL(scheme + given.replace(/^\/\//, ''));
+function parseURL(given) {
+  const url = new URL(/^(\w[\w+.-]*:)?\/\//.test(given) ? given : '//' + given, defaultURL());
   if (!/^(https?|wss?):$/.test(url.protocol)) throw new TypeError('Primus cannot connect to ' + given);
   return {
     href: url.href,
@@ -30,5 +28,5 @@ function parseURL(text) {
 function formatURL(parts, query) {
   const auth = parts.auth ? parts.auth + '@' : '';
   const path = parts.pathname.replace(/^\/*/, '/').replace(/\/*$/, '/');
-  return parts.protocol.replace(/:*$/, '://') + auth + parts.host + path + (query ? '?' + query : '');
+  return parts.protocol.replace(/:*$/, '://') + auth + parts.host + path + '?' + query;
 }

@@ -1,31 +1,30 @@
 // The event emitter of the client. Constructor functions and not classes, here and for
 // Primus itself: plugins of the ES5 era inherit with `EventEmitter.call(this)`.
 
-function EventEmitter() {
-  this._listeners = new Map();
-}
+function EventEmitter() {}
 
-// Also for objects that borrowed the prototype and never ran the constructor.
+// One list for all events, because there are few listeners; a new one per change, so that whoever is emitting keeps
+// what it began with. None at first, also for objects that borrowed the prototype and never ran the constructor.
 function listenersOf(emitter) {
-  return emitter._listeners || (emitter._listeners = new Map());
+  return emitter._listeners || [];
 }
 
 function entriesOf(emitter, event) {
-  return listenersOf(emitter).get(event) || [];
+  return listenersOf(emitter).filter((entry) => entry.event === event);
+}
+
+function requireFunction(name, fn) {
+  if (typeof fn !== 'function') throw new TypeError('The ' + name + ' must be a function');
 }
 
 function addListener(emitter, event, fn, context, once) {
-  if (typeof fn !== 'function') throw new TypeError('The listener must be a function');
-  // A new array per change: whoever is emitting keeps the list that it began with.
-  const entries = entriesOf(emitter, event).concat({ fn, context: context || emitter, once });
-  listenersOf(emitter).set(event, entries);
+  requireFunction('listener', fn);
+  emitter._listeners = listenersOf(emitter).concat({ event, fn, context: context || emitter, once });
   return emitter;
 }
 
-function keep(emitter, event, test) {
-  const entries = entriesOf(emitter, event).filter(test);
-  if (entries.length) listenersOf(emitter).set(event, entries);
-  else listenersOf(emitter).delete(event);
+function keep(emitter, test) {
+  emitter._listeners = listenersOf(emitter).filter(test);
   return emitter;
 }
 
@@ -40,13 +39,11 @@ Object.assign(EventEmitter.prototype, {
 
   // Without a function: every listener of the event.
   off(event, fn) {
-    return keep(this, event, (entry) => fn && entry.fn !== fn);
+    return keep(this, (entry) => entry.event !== event || (fn && entry.fn !== fn));
   },
 
   removeAllListeners(event) {
-    if (event === undefined) listenersOf(this).clear();
-    else listenersOf(this).delete(event);
-    return this;
+    return keep(this, (entry) => event !== undefined && entry.event !== event);
   },
 
   listeners(event) {
@@ -60,22 +57,21 @@ Object.assign(EventEmitter.prototype, {
   emit(event, ...args) {
     const entries = entriesOf(this, event);
     for (const entry of entries) {
+      // Already called when an earlier listener emitted this event again.
+      if (entry.fired) continue;
       if (entry.once) {
-        // Already called when an earlier listener emitted this event again.
-        if (entry.fired) continue;
         entry.fired = true;
-        keep(this, event, (other) => other !== entry);
+        keep(this, (other) => other !== entry);
       }
-      this._call(entry.fn, entry.context, args);
+      this._call(entry, args);
     }
     return entries.length > 0;
   },
 
-  _call(fn, context, args) {
+  _call({ fn, context }, args) {
     fn.apply(context, args);
   }
 });
 
 EventEmitter.prototype.addListener = EventEmitter.prototype.on;
 EventEmitter.prototype.removeListener = EventEmitter.prototype.off;
-

@@ -17,8 +17,6 @@ const DEFAULTS = {
   manual: false
 };
 
-const PROTOCOL = 'primus::';
-
 // The events of both generations, so that plugins which ask `reserved` leave all of them alone.
 const RESERVED = new Set([
   'readyStateChange', 'reconnecting', 'reconnected', 'reconnect', 'reconnect scheduled', 'reconnect timeout',
@@ -29,27 +27,29 @@ const RESERVED = new Set([
 // listeners: `removeAllListeners()` must not break the client.
 const REACTIONS = {
   'outgoing::open': connect,
-  'outgoing::reconnect'() { this.emit('outgoing::open'); },
+  'outgoing::reconnect'(client) { client.emit('outgoing::open'); },
   'outgoing::data': send,
   'outgoing::end': disconnect,
   'incoming::open': opened,
   'incoming::data': received,
-  'incoming::pong'(value) { this.heartbeat.pong(value); },
+  'incoming::pong': pong,
   'incoming::error': failed,
   // Behind the messages that are still being decoded: one may say that this end is final.
-  'incoming::end'() {
-    const connection = this._connection;
-    this._lines.decoder.place()(() => { if (this._connection === connection) ended.call(this); });
+  'incoming::end'(client) {
+    const unchanged = watchConnection(client);
+    client._lines.decoder()(() => { if (unchanged()) ended(client); });
   }
 };
 
-// What Primus's own messages do.
+// Primus's own messages. Unknown commands are ordinary data, as in every generation.
+const PROTOCOL = /^primus::(ping|pong|server|id):[^]?([^]*)/;
+
 const COMMANDS = {
-  pong(client, value) { client.emit('incoming::pong', +value); },
   ping(client, value) {
     client.emit('incoming::ping', +value);
-    client.heartbeat.answer(value);
+    answer(client, value);
   },
+  pong(client, value) { client.emit('incoming::pong', +value); },
   server(client, value) { if (value === 'close') client._final = true; },
   id(client, value) { client.emit('incoming::id', value); }
 };
@@ -75,14 +75,12 @@ function Primus(url, options) {
   this.latency = 0;
   this.buffer = [];
   this.transformers = { incoming: [], outgoing: [] };
-  this._lines = { incoming: new Line(), outgoing: new Line(), encoder: new Line(), decoder: new Line() };
   this.timers = new Timers();
-  this.recovery = new Recovery(this);
-  this.heartbeat = new Heartbeat(this, given.pingTimeout !== undefined && !(this.options.ping > 0));
   this.AVOID_WEBSOCKETS = given.websockets === false;
   this.NETWORK_EVENTS = given.network === undefined ? hasNetworkEvents() : !!given.network;
   this.online = !(this.NETWORK_EVENTS && navigator.onLine === false);
 
+  this._lines = { incoming: newLine(), outgoing: newLine(), encoder: newLine(), decoder: newLine() };
   // Somebody wants a connection: true from open() to `end`.
   this._wanted = !this.options.manual;
   // Offline: wait for `online`, not for a timer.
@@ -91,6 +89,10 @@ function Primus(url, options) {
   this._final = false;
   // What the transformer gave us; its late reports are ignored once this changes.
   this._connection = null;
+  // The outage that we are in, see `newOutage`.
+  this._outage = null;
+  // Whether the server is to ping from the start.
+  this._expectPings = given.pingTimeout !== undefined && !(this.options.ping > 0);
   this._started = 0;
   this._urls = 0;
   this._destroyed = false;
@@ -103,11 +105,10 @@ function Primus(url, options) {
 
 Object.setPrototypeOf(Primus.prototype, EventEmitter.prototype);
 
-Object.assign(Primus, { Primus, EventEmitter, Stream: EventEmitter, parser, OPENING, CLOSED, OPEN });
-
-Primus.connect = function connect(url, options) {
-  return new Primus(url, options);
-};
+Object.assign(Primus, {
+  Primus, EventEmitter, Stream: EventEmitter, parser, OPENING, CLOSED, OPEN,
+  connect: (url, options) => new Primus(url, options)
+});
 
 Object.assign(Primus.prototype, {
   version: SETTINGS.version,
@@ -121,7 +122,7 @@ Object.assign(Primus.prototype, {
     if (this._destroyed) return this;
     this._wanted = true;
     this._suspended = false;
-    this.recovery.reset();
+    recovered(this);
     this.timers.clear();
     this.timers.set('connect', milliseconds(this.options.timeout), () => timedOut(this));
     this.emit('outgoing::open');
@@ -130,7 +131,7 @@ Object.assign(Primus.prototype, {
 
   // Encoded and sent, or queued until the connection is open.
   write(data) {
-    transformed(this, 'outgoing', { data }, (packet) => this._write(packet.data));
+    transformed(this, 'outgoing', data, (result) => this._write(result));
     return true;
   },
 
@@ -138,11 +139,9 @@ Object.assign(Primus.prototype, {
   end(data) {
     if (!this._wanted) return this;
     if (data !== undefined) this.write(data);
-    const established = this.readyState !== CLOSED;
     this._wanted = this._suspended = this._final = false;
-    this.recovery.reset();
-    if (established) closed(this);
-    else abandon(this);
+    recovered(this);
+    closed(this);
     this.emit('end');
     return this;
   },
@@ -151,7 +150,7 @@ Object.assign(Primus.prototype, {
     if (this._destroyed) return false;
     this._destroyed = true;
     this.end();
-    unwatchNetwork(this);
+    if (this._network) unwatchNetwork(this);
     this.buffer = [];
     this.emit('destroy');
     this.removeAllListeners();
@@ -163,7 +162,7 @@ Object.assign(Primus.prototype, {
     if (this.socket && this.socket.id) fn(this.socket.id);
     else {
       this.once('incoming::id', fn);
-      this._write(PROTOCOL + 'id::');
+      this._write('primus::id::');
     }
     return this;
   },
@@ -173,7 +172,7 @@ Object.assign(Primus.prototype, {
     if (!this.transformers.hasOwnProperty(type)) {
       throw new Error('Unknown transform type ' + type + '; known are: incoming, outgoing');
     }
-    if (typeof fn !== 'function') throw new TypeError('A transform must be a function');
+    requireFunction('transform', fn);
     this.transformers[type].push(fn);
     return this;
   },
@@ -192,7 +191,7 @@ Object.assign(Primus.prototype, {
   },
 
   emit(event, ...args) {
-    if (REACTIONS.hasOwnProperty(event)) REACTIONS[event].apply(this, args);
+    if (REACTIONS.hasOwnProperty(event)) REACTIONS[event](this, ...args);
     return EventEmitter.prototype.emit.call(this, event, ...args);
   },
 
@@ -213,46 +212,35 @@ Object.assign(Primus.prototype, {
   // The address that the transformer requests. `outgoing::url` listeners edit the parts; `_primuscb` keeps
   // caches away and comes after them, as in 2.4.
   uri(options) {
-    const { auth, host, hostname, port, query, hash } = this.url;
-    const parts = Object.assign(
-      { protocol: this.url.protocol, secure: this.secure, auth, host, hostname, port, query, hash, pathname: this.pathname },
-      options
-    );
+    const { secure, pathname, url } = this;
+    const parts = Object.assign({}, url, { secure, pathname }, options);
+    delete parts.href;
     this.emit('outgoing::url', parts);
     // Either way of naming the server can be edited.
-    if (parts.host === host) parts.host = parts.hostname + (parts.port ? ':' + parts.port : '');
+    if (parts.host === url.host) parts.host = parts.hostname + (parts.port ? ':' + parts.port : '');
     const own = String(parts.query || '').replace(/^\?/, '');
     return formatURL(parts, (own && own + '&') + '_primuscb=' + Date.now() + '-' + this._urls++);
   },
 
   // Without the outgoing transforms: protocol messages come here directly.
   _write(data) {
-    if (this.readyState !== OPEN) {
-      enqueue(this, data);
-      return false;
+    const { readyState, buffer, options } = this;
+    if (readyState === OPEN) {
+      // An `open` listener may write before the queue was sent: it goes first.
+      flush(this);
+      encode(this, data);
+    } else {
+      buffer.push(data);
+      buffer.splice(0, buffer.length - options.queueSize);
     }
-    // An `open` listener may write before the queue was sent: it goes first.
-    flush(this);
-    encode(this, data);
-    return true;
-  },
-
-  // README: unlike in Node, an `error` without a listener is no exception.
-  _error(reason) {
-    if (this.listeners('error').length) this.emit('error', toError(reason));
-  },
-
-  // Let go of the transport without a word to the public, except that readyState changes.
-  _disconnect() {
-    this.emit('outgoing::end');
-    changeState(this, CLOSED, 'end');
+    return readyState === OPEN;
   },
 
   // A listener that throws is reported like any uncaught error, but after the client has finished its step:
   // an exception half way through `open` would leave it without heartbeat and with an unsent queue.
-  _call(fn, context, args) {
+  _call(entry, args) {
     try {
-      fn.apply(context, args);
+      EventEmitter.prototype._call(entry, args);
     } catch (error) {
       setTimeout(() => { throw error; });
     }
@@ -272,19 +260,14 @@ function normalise(given) {
   // Only servers of Primus 7 and later make anybody set this: they ping, and take ours for data.
   if (given.pingTimeout && given.ping === undefined) options.ping = false;
   for (const name of ['ping', 'pong', 'pingTimeout']) options[name] = milliseconds(options[name]);
-  options.strategy = strategies(options.strategy);
+  // `[ 'Online', 'timeout' ]` and `'online,  TIMEOUT'` are both 'online,timeout'; `false` is ''.
+  const strategy = options.strategy === true ? DEFAULTS.strategy : String(options.strategy || '');
+  options.strategy = (strategy.toLowerCase().match(/[^\s,]+/g) || []).join();
   return options;
 }
 
-// `[ 'Online', 'timeout' ]` and `'online,  TIMEOUT'` are both 'online,timeout'; `false` is ''.
-function strategies(value) {
-  if (!value) return '';
-  if (value === true) return DEFAULTS.strategy;
-  return [].concat(value).join(',').toLowerCase().split(/[\s,]+/).filter(Boolean).join(',');
-}
-
 function wants(client, strategy) {
-  return client.options.strategy.split(',').includes(strategy);
+  return client.options.strategy.includes(strategy);
 }
 
 // --- state ---
@@ -295,128 +278,152 @@ function changeState(client, state, name) {
   client.emit('readyStateChange', name);
 }
 
-// The connection (or the attempt) is over: everything up to `close`. What follows differs.
-function closed(client) {
+// Whether that is news.
+function setOnline(client, online) {
+  if (client.online === online) return false;
+  client.online = online;
+  client.emit(online ? 'online' : 'offline');
+  return true;
+}
+
+// A function that tells whether the connection is still the one of now: listeners may end or reopen the client.
+function watchConnection(client) {
+  const connection = client._connection;
+  return () => client._connection === connection;
+}
+
+function halt(client) {
   client.writable = client.readable = false;
   client.timers.clear();
+}
+
+// The connection (or the attempt) is over: everything up to `close`. What follows differs. Nothing is to be told
+// of a mere plan: to open, to reconnect, to wait for the network.
+function closed(client) {
+  halt(client);
+  if (client.readyState === CLOSED) return disconnect(client);
   changeState(client, CLOSED, 'end');
   client.emit('outgoing::end');
   client.emit('close');
 }
 
-// There is nothing to close, only a plan: to open, to reconnect, to wait for the network.
-function abandon(client) {
-  client.writable = client.readable = false;
-  client.timers.clear();
-  disconnect.call(client);
+// Let go of the transport without a word to the public, except that readyState changes.
+function drop(client) {
+  client.emit('outgoing::end');
+  changeState(client, CLOSED, 'end');
 }
 
-// --- reactions to the private events; `this` is the client ---
+// README: unlike in Node, an `error` without a listener is no exception.
+function report(client, reason) {
+  if (client.listenerCount('error')) client.emit('error', toError(reason));
+}
 
-function connect() {
-  changeState(this, OPENING, 'opening');
+// --- reactions to the private events ---
+
+function connect(client) {
+  changeState(client, OPENING, 'opening');
   // What is left of an earlier connection.
-  this.emit('outgoing::end');
+  client.emit('outgoing::end');
   // A listener ended the client.
-  if (this.readyState !== OPENING) return;
+  if (client.readyState !== OPENING) return;
 
-  const connection = this._connection = { transport: null };
-  const relay = (event, value) => {
-    if (this._connection === connection) this.emit('incoming::' + event, value);
-  };
-  this._final = false;
-  this._started = Date.now();
-  let transport = null;
+  const connection = client._connection = { transport: null };
+  const unchanged = watchConnection(client);
+  const relay = (event, value) => { if (unchanged()) client.emit('incoming::' + event, value); };
+  client._final = false;
+  client._started = Date.now();
   try {
-    transport = transformer(this, relay);
+    connection.transport = transformer(client, relay);
   } catch (error) {
     relay('error', error);
     relay('end', error);
     return;
   }
-  if (this._connection === connection) connection.transport = transport;
   // An `outgoing::url` listener ended the client.
-  else transport.close();
+  if (!unchanged()) connection.transport.close();
 }
 
-function send(packet) {
-  if (!this._connection || !this._connection.transport) return;
+function send(client, packet) {
+  const connection = client._connection;
+  if (!connection || !connection.transport) return;
   try {
-    this._connection.transport.send(packet);
+    connection.transport.send(packet);
   } catch (error) {
-    this._error(error);
+    report(client, error);
   }
 }
 
-function disconnect() {
-  const connection = this._connection;
-  this._connection = this.socket = null;
+function disconnect(client) {
+  const connection = client._connection;
+  client._connection = client.socket = null;
   // What is still being decoded has no say in what comes.
-  this._lines.decoder = new Line();
+  client._lines.decoder = newLine();
   if (connection && connection.transport) connection.transport.close();
 }
 
-function opened() {
-  const connection = this._connection;
-  // A listener ended or reopened the client.
-  const gone = () => this._connection !== connection;
-  this.latency = Date.now() - this._started;
-  this.timers.clear('connect');
-  const outage = this.recovery.succeed();
-  this.writable = this.readable = true;
-
-  if (!this.online) {
-    this.online = true;
-    this.emit('online');
-    if (gone()) return;
-  }
-  changeState(this, OPEN, 'open');
-  if (gone()) return;
-  this.emit('open');
-  if (gone()) return;
-  if (outage) this.emit('reconnected', outage);
-  if (gone()) return;
-  this.heartbeat.start();
-  flush(this);
+function opened(client) {
+  const unchanged = watchConnection(client);
+  client.latency = Date.now() - client._started;
+  client.timers.clear();
+  const outage = recovered(client);
+  client.writable = client.readable = true;
+  const steps = [
+    () => setOnline(client, true),
+    () => changeState(client, OPEN, 'open'),
+    () => client.emit('open'),
+    () => { if (outage) client.emit('reconnected', outage); },
+    () => {
+      // Another server may answer after a reconnect.
+      beat(client, client._expectPings);
+      flush(client);
+    }
+  ];
+  for (const step of steps) if (unchanged()) step();
 }
 
-function received(raw) {
-  const connection = this._connection;
-  convert(this, 'decoder', raw, (data) => {
-    if (protocol(this, data, this._connection === connection)) return;
-    transformed(this, 'incoming', { data }, (packet) => this.emit('data', packet.data, raw));
+function received(client, raw) {
+  const unchanged = watchConnection(client);
+  convert(client, 'decoder', raw, (message) => {
+    const [, command, value] = (typeof message === 'string' && PROTOCOL.exec(message)) || [];
+    if (!command) transformed(client, 'incoming', message, (data) => client.emit('data', data, raw));
+    // Those of an earlier connection have no effect on this one.
+    else if (unchanged()) COMMANDS[command](client, value);
   });
 }
 
 // An error of a connection that is open says nothing about its end: the transport reports that too.
-function failed(reason) {
-  const connection = this._connection;
-  if (this.recovery.waiting) return;
-  if (this.recovery.attempting) return this.recovery.schedule();
-  const connecting = this.readyState === OPENING;
-  this._error(reason);
-  if (connecting && this._connection === connection) neverOpened(this);
+function failed(client, reason) {
+  if (client._outage) return retry(client);
+  const unchanged = watchConnection(client);
+  const connecting = client.readyState === OPENING;
+  report(client, reason);
+  if (connecting && unchanged()) neverOpened(client);
 }
 
-function ended() {
-  const before = this.readyState;
-  const connection = this._connection;
-  if (this._final) return this.end();
-  changeState(this, CLOSED, 'end');
-  if (this._connection !== connection || !this._wanted || this.recovery.waiting) return;
+function ended(client) {
+  const before = client.readyState;
+  const unchanged = watchConnection(client);
+  if (client._final) return client.end();
+  changeState(client, CLOSED, 'end');
+  if (!unchanged() || !client._wanted) return;
 
-  if (this.recovery.attempting) this.recovery.schedule();
-  else if (before === OPENING) neverOpened(this);
-  else if (before === OPEN) lost(this, connection);
+  if (client._outage) retry(client);
+  else if (before === OPENING) neverOpened(client);
+  else if (before === OPEN) lost(client);
+}
+
+// An attempt failed. While a delay is running, a further reason to reconnect changes nothing.
+function retry(client) {
+  if (!client._outage.backoff) reconnect(client);
 }
 
 // README, `disconnect`: reconnect after an unintentional disconnect.
-function lost(client, connection) {
-  client.writable = client.readable = false;
-  client.timers.clear();
+function lost(client) {
+  const unchanged = watchConnection(client);
+  halt(client);
   client.emit('close');
-  if (client._connection !== connection || !client._wanted) return;
-  if (wants(client, 'disconnect')) return client.recovery.schedule();
+  if (!unchanged() || !client._wanted) return;
+  if (wants(client, 'disconnect')) return reconnect(client);
   client._wanted = false;
   client.emit('outgoing::end');
   client.emit('end');
@@ -424,16 +431,16 @@ function lost(client, connection) {
 
 // README, `timeout`: reconnect when the initial connection could not be made.
 function neverOpened(client) {
-  client.timers.clear('connect');
-  if (wants(client, 'timeout')) client.recovery.schedule();
+  client.timers.clear();
+  if (wants(client, 'timeout')) reconnect(client);
   else client.end();
 }
 
 function timedOut(client) {
-  const connection = client._connection;
+  const unchanged = watchConnection(client);
   client.emit('timeout');
-  if (client._connection !== connection) return;
-  if (wants(client, 'timeout')) client._disconnect();
+  if (!unchanged()) return;
+  if (wants(client, 'timeout')) drop(client);
   neverOpened(client);
 }
 
@@ -445,45 +452,35 @@ function hasNetworkEvents() {
 }
 
 function watchNetwork(client) {
-  client._network = { offline: () => wentOffline(client), online: () => cameOnline(client) };
-  for (const name of Object.keys(client._network)) addEventListener(name, client._network[name]);
+  client._network = ({ type }) => (type === 'online' ? cameOnline : wentOffline)(client);
+  addEventListener('online', client._network);
+  addEventListener('offline', client._network);
 }
 
 function unwatchNetwork(client) {
-  for (const name of Object.keys(client._network || {})) removeEventListener(name, client._network[name]);
+  removeEventListener('online', client._network);
+  removeEventListener('offline', client._network);
 }
 
 // The README calls `end` final and `close` "we might retry", so with the `online` strategy this is a `close`.
 // (The original emits `end` here, and then comes back nevertheless, even after its user's own end().)
 function wentOffline(client) {
-  if (!client.online) return;
-  client.online = false;
-  client.emit('offline');
-  if (!client._wanted) return;
+  if (!setOnline(client, false) || !client._wanted) return;
   if (!wants(client, 'online')) return client.end();
 
   client._suspended = true;
-  client.recovery.reset();
+  recovered(client);
   client.timers.clear();
   if (client.readyState !== CLOSED) closed(client);
 }
 
 function cameOnline(client) {
-  if (client.online) return;
-  client.online = true;
-  client.emit('online');
-  if (!client._suspended) return;
+  if (!setOnline(client, true) || !client._suspended) return;
   client._suspended = false;
-  client.recovery.schedule();
+  reconnect(client);
 }
 
 // --- messages ---
-
-function enqueue(client, data) {
-  const { buffer, options } = client;
-  while (buffer.length && buffer.length >= options.queueSize) buffer.shift();
-  if (options.queueSize > 0) buffer.push(data);
-}
 
 function flush(client) {
   while (client.buffer.length && client.readyState === OPEN) encode(client, client.buffer.shift());
@@ -499,8 +496,8 @@ function encode(client, data) {
 
 // A message that fails to encode or decode is dropped, the connection lives.
 function convert(client, name, value, fn) {
-  const leave = client._lines[name].place();
-  const done = (error, result) => leave(() => (error ? client._error(error) : fn(result)));
+  const leave = client._lines[name]();
+  const done = (error, result) => leave(() => (error ? report(client, error) : fn(result)));
   try {
     client[name](value, done);
   } catch (error) {
@@ -514,44 +511,31 @@ function escapeLines(text) {
 }
 
 // Run the transforms in the order of their registration, then call fn, unless one of them stops the message.
-function transformed(client, type, packet, fn) {
+function transformed(client, type, data, fn) {
+  const packet = { data };
   const transforms = client.transformers[type].slice();
-  const leave = client._lines[type].place();
-  const stop = (error) => leave(() => { if (error) client._error(error); });
-  const run = (index) => {
-    if (index === transforms.length) return leave(() => fn(packet));
-    const later = transforms[index].length > 1;
+  const leave = client._lines[type]();
+  const next = (error, proceed) => {
+    const transform = transforms.shift();
+    if (error) return leave(() => report(client, error));
+    if (proceed === false) return leave(() => {});
+    if (!transform) return leave(() => fn(packet.data));
+
     let called = false;
-    const next = (error, proceed) => {
+    const once = (...outcome) => {
       if (called) return;
       called = true;
-      if (error || proceed === false) stop(error);
-      else run(index + 1);
+      next(...outcome);
     };
     let result;
     try {
-      result = transforms[index].call(client, packet, next);
-    } catch (error) {
-      if (called) return client._error(error);
-      called = true;
-      return stop(error);
+      result = transform.call(client, packet, once);
+    } catch (failure) {
+      return called ? report(client, failure) : once(failure, false);
     }
-    if (!later) next(null, result);
+    if (transform.length < 2) once(null, result);
   };
-  run(0);
-}
-
-// Consumes the messages that are Primus's own. Unknown commands are ordinary data, as in every generation.
-// Those of an earlier connection have no effect on this one.
-function protocol(client, message, current) {
-  if (typeof message !== 'string' || message.slice(0, PROTOCOL.length) !== PROTOCOL) return false;
-  const last = message.indexOf(':', PROTOCOL.length);
-  if (last < 0) return false;
-  const value = message.slice(last + 2);
-  const command = message.slice(PROTOCOL.length, last);
-  if (!COMMANDS.hasOwnProperty(command)) return false;
-  if (current) COMMANDS[command](client, value);
-  return true;
+  next();
 }
 
 // Transports report errors as Error, text, event or plain object; listeners always get an Error.

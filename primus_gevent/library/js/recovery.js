@@ -1,107 +1,66 @@
-// Reconnecting: a randomised exponential back-off, and one options object that tells listeners about it.
+// Reconnecting: a randomised exponential back-off. One object tells listeners about an outage, from its first
+// attempt to the last; its options are those of `reconnect`.
 
-const RECONNECT_DEFAULTS = { min: 500, max: Infinity, retries: 10, factor: 2, 'reconnect timeout': 30000 };
+const RECONNECT_DEFAULTS = { min: 500, max: Infinity, factor: 2, retries: 10, 'reconnect timeout': 30000 };
 
-function numberOption(fallback, ...values) {
-  const value = milliseconds(values.find((candidate) => candidate !== undefined && candidate !== null));
-  return typeof value === 'number' && value >= 0 ? value : fallback;
+function newOutage(given) {
+  const outage = { attempt: 0, backoff: false, start: Date.now(), duration: 0 };
+  for (const name of Object.keys(RECONNECT_DEFAULTS)) {
+    // Both generations' names: 2.4 has minDelay and maxDelay, 5 and later min and max.
+    outage[name] = [given[name + 'Delay'], given[name], RECONNECT_DEFAULTS[name]].map(milliseconds)
+      .find((value) => typeof value === 'number' && value >= 0);
+  }
+  outage.minDelay = outage.min;
+  outage.maxDelay = outage.max;
+  return outage;
 }
 
-class Recovery {
-  constructor(client) {
-    this.client = client;
-    // The options object of the outage that we are in.
-    this.outage = null;
-  }
+// Plan the next attempt, or give up.
+function reconnect(client) {
+  const outage = client._outage || (client._outage = newOutage(client.options.reconnect || {}));
+  if (outage.attempt >= outage.retries) return giveUp(client);
 
-  // A delay is running. A further reason to reconnect changes nothing then.
-  get waiting() {
-    return !!this.outage && this.outage.backoff;
-  }
+  outage.attempt += 1;
+  outage.backoff = true;
+  outage.timeout = outage.scheduled = delay(outage);
+  client.emit('reconnecting', outage);
+  client.emit('reconnect scheduled', outage);
+  // A listener may have ended or reopened the client. Timers of 0 ms are none.
+  if (client._outage === outage) client.timers.set('recovery', outage.scheduled || 1, () => attempt(client, outage));
+}
 
-  // The transport is trying right now.
-  get attempting() {
-    return !!this.outage && !this.outage.backoff;
-  }
+// Grows as the README says (500, 1000, 2000, ...), so it is the formula of Primus 5 and later: the one
+// of 2.4 skips a step and waits twice as long.
+function delay({ attempt, min, max, factor }) {
+  const grown = attempt === 1 ? min : Math.round((Math.random() + 1) * min * factor ** (attempt - 1));
+  return Math.min(grown, max);
+}
 
-  // Plan the next attempt, or give up.
-  schedule() {
-    const { client } = this;
-    const outage = this.outage || (this.outage = this.begin());
-    if (outage.attempt >= outage.retries) return this.fail();
-
-    outage.attempt += 1;
-    outage.backoff = true;
-    outage.timeout = outage.scheduled = this.delay(outage);
-    client.emit('reconnecting', outage);
-    client.emit('reconnect scheduled', outage);
-    // A listener may have ended or reopened the client.
-    if (this.outage === outage) client.timers.set('recovery', Math.max(outage.scheduled, 1), () => this.attempt());
-  }
-
-  // Both generations' names: 2.4 has minDelay and maxDelay, 5 and later min and max.
-  begin() {
-    const given = this.client.options.reconnect || {};
-    const min = numberOption(RECONNECT_DEFAULTS.min, given.minDelay, given.min);
-    const max = numberOption(RECONNECT_DEFAULTS.max, given.maxDelay, given.max);
-    return {
-      min,
-      max,
-      minDelay: min,
-      maxDelay: max,
-      factor: numberOption(RECONNECT_DEFAULTS.factor, given.factor),
-      retries: numberOption(RECONNECT_DEFAULTS.retries, given.retries),
-      'reconnect timeout': numberOption(RECONNECT_DEFAULTS['reconnect timeout'], given['reconnect timeout']),
-      attempt: 0,
-      backoff: false,
-      start: Date.now(),
-      duration: 0
-    };
-  }
-
-  // Grows as the README says (500, 1000, 2000, ...), so it is the formula of Primus 5 and later: the one
-  // of 2.4 skips a step and waits twice as long.
-  delay({ attempt, min, max, factor }) {
-    if (attempt === 1) return Math.min(min, max);
-    return Math.min(Math.round((Math.random() + 1) * min * Math.pow(factor, attempt - 1)), max);
-  }
-
-  attempt() {
-    const { client, outage } = this;
-    outage.backoff = false;
-    client.timers.set('recovery', outage['reconnect timeout'], () => this.expire());
-    client.emit('reconnect', outage);
-    if (this.outage === outage && !outage.backoff) client.emit('outgoing::reconnect');
-  }
-
-  expire() {
-    const { client, outage } = this;
-    client._disconnect();
+function attempt(client, outage) {
+  outage.backoff = false;
+  client.timers.set('recovery', outage['reconnect timeout'], () => {
+    drop(client);
     client.emit('reconnect timeout', new Error('Failed to reconnect in a timely manner'), outage);
-    if (this.outage === outage) this.schedule();
-  }
+    if (client._outage === outage) reconnect(client);
+  });
+  client.emit('reconnect', outage);
+  if (client._outage === outage && !outage.backoff) client.emit('outgoing::reconnect');
+}
 
-  // Retries are used up. README: `end` is final.
-  fail() {
-    const { client, outage } = this;
-    this.reset();
-    outage.duration = Date.now() - outage.start;
-    client._wanted = client.writable = client.readable = false;
-    client._disconnect();
-    client.emit('end');
-    client.emit('reconnect failed', new Error('Unable to recover'), outage);
-  }
+// Retries are used up. README: `end` is final.
+function giveUp(client) {
+  const outage = recovered(client);
+  client._wanted = false;
+  halt(client);
+  drop(client);
+  client.emit('end');
+  client.emit('reconnect failed', new Error('Unable to recover'), outage);
+}
 
-  // The connection is back: hands out the outage, or nothing when there was none.
-  succeed() {
-    const { outage } = this;
-    if (outage) outage.duration = Date.now() - outage.start;
-    this.reset();
-    return outage;
-  }
-
-  reset() {
-    this.outage = null;
-    this.client.timers.clear('recovery');
-  }
+// The outage is over, if there is one: hands it out. Who calls this stops the timers too.
+function recovered(client) {
+  const outage = client._outage;
+  if (outage) outage.duration = Date.now() - outage.start;
+  client._outage = null;
+  return outage;
 }

@@ -10,5 +10,5 @@ function findWebSocket() {
     // Not installed. Anything else that is wrong with it would end in the message below.
   }
   if (typeof WebSocket === 'function') return { Socket: WebSocket, configurable: false };
-  throw new Error('Primus found no WebSocket here: install the `ws` package (npm install ws)');
+  throw new Error('Primus found no WebSocket: install the `ws` package (npm install ws)');
 }

@@ -7,28 +7,27 @@ const UNIT_MS = { s: 1e3, m: 6e4, h: 36e5, d: 864e5 };
 
 class Timers {
   constructor() {
-    this.running = new Map();
+    this.running = {};
   }
 
   // No timer at all for `false`, 0, null or NaN: that is how an option turns a limit off.
   set(name, ms, fn) {
     this.clear(name);
     if (!(ms > 0)) return;
-    const timer = setTimeout(() => {
-      this.running.delete(name);
+    this.running[name] = setTimeout(() => {
+      delete this.running[name];
       fn();
     }, Math.min(ms, MAX_TIMER_MS));
-    this.running.set(name, timer);
   }
 
   active(name) {
-    return this.running.has(name);
+    return name in this.running;
   }
 
   clear(...names) {
-    for (const name of names.length ? names : Array.from(this.running.keys())) {
-      clearTimeout(this.running.get(name));
-      this.running.delete(name);
+    for (const name of names.length ? names : Object.keys(this.running)) {
+      clearTimeout(this.running[name]);
+      delete this.running[name];
     }
   }
 }
@@ -36,6 +35,6 @@ class Timers {
 // Durations may be text such as `30 seconds`, as in Primus 5 and later.
 function milliseconds(value) {
   if (typeof value !== 'string') return value;
-  const parts = /^\s*(\d+(?:\.\d+)?)\s*(ms|milli\w*|[smhd]?)\w*\s*$/i.exec(value);
+  const parts = /^\s*([\d.]+)\s*(ms|milli|[smhd]?)\w*\s*$/i.exec(value);
   return parts ? parts[1] * (UNIT_MS[parts[2].toLowerCase()] || 1) : NaN;
 }

@@ -1,17 +1,16 @@
 // The file of `format='script'`: CommonJS, AMD, or a global in a plain script.
-(function (root, name, factory) {
-  'use strict';
+(function (root, factory) {
   if (typeof module === 'object' && module && typeof module.exports === 'object') {
-    // Through another name: bundlers must not see `require('ws')` and pack it for the browser.
+    // Through another name: bundlers must not see `require('ws')` and pack it for the browser. Whoever loads
+    // expects exceptions: the module may not be there, nor `require`.
     const owner = module;
-    module.exports = factory((id) => (typeof owner.require === 'function' ? owner.require(id) : undefined));
+    module.exports = factory((id) => owner.require(id));
     return;
   }
-  const library = factory(() => undefined);
   // With AMD too: scripts of the page may know it by its global name only.
-  root[name] = library;
+  const library = root['@name'] = factory(() => undefined);
   if (typeof define === 'function' && define.amd) define([], () => library);
-})(typeof self === 'object' ? self : this, '@name', function (load) {
+})(typeof self === 'object' ? self : this, function (load) {
   'use strict';
   const SETTINGS = '@settings';
   '@sources';

@@ -1,16 +1,19 @@
 // The `json` parser. A parser is an object with these two functions, which call back with (error, result).
 
+function answerWith(convert, value, fn) {
+  let result;
+  try { result = convert(value); } catch (error) { return fn(error); }
+  fn(null, result);
+}
+
 const parser = {
   encoder(data, fn) {
-    let packet;
-    try { packet = JSON.stringify(data); } catch (error) { return fn(error); }
-    fn(null, packet);
+    answerWith(JSON.stringify, data, fn);
   },
 
   // A binary frame is nobody's JSON: it passes as it is, as in the original.
   decoder(packet, fn) {
-    let data = packet;
-    try { if (typeof packet === 'string') data = JSON.parse(packet); } catch (error) { return fn(error); }
-    fn(null, data);
+    if (typeof packet === 'string') answerWith(JSON.parse, packet, fn);
+    else fn(null, packet);
   }
 };

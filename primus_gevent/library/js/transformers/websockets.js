@@ -1,5 +1,6 @@
 // The `websockets` transformer: one WebSocket per connection. It is called when a connection is wanted,
-// reports with relay('open' | 'data' | 'error' | 'end', value) and returns how to send and how to close.
+// reports with relay('open' | 'data' | 'error' | 'end', value) and returns an object with send(packet) and
+// close(), which a WebSocket has already.
 //
 // The client option `websockets: false` changes nothing here, there is no other transport to fall back to.
 
@@ -14,9 +15,5 @@ function transformer(client, relay) {
   socket.onmessage = (event) => relay('data', event.data);
   socket.onerror = (event) => relay('error', event);
   socket.onclose = (event) => relay('end', event);
-
-  return {
-    send(packet) { socket.send(packet); },
-    close() { socket.close(); }
-  };
+  return socket;
 }

@@ -388,19 +388,21 @@ def iframe_page(sockjs_url: str) -> tuple[bytes, str]:
     return page, f'"{hashlib.md5(page, usedforsecurity=False).hexdigest()}"'
 
 
-def info_document(*, websocket: bool, cookie_needed: bool, entropy: int) -> bytes:
-    """What ``info`` answers. ``resume`` is ours: it tells our clients that they may count messages.
+def info_document(*, websocket: bool, cookie_needed: bool, entropy: int, resume: bool = False) -> bytes:
+    """What ``info`` answers.
 
     Args:
         websocket: whether a client should try it.
         cookie_needed: whether requests need their cookies, for a load balancer.
         entropy: 32 random bits, others each time: old browsers have no good ones.
+        resume: tell a client of ours, which has asked, that it may count messages.
     """
     document = {
         "websocket": websocket,
         "origins": ["*:*"],  # says nothing, but has always been there
         "cookie_needed": cookie_needed,
         "entropy": entropy,
-        "resume": True,
     }
+    if resume:
+        document["resume"] = True
     return json.dumps(document, separators=(",", ":")).encode()

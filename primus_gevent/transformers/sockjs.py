@@ -226,6 +226,7 @@ class SockJS:
             websocket=self.options.websocket,
             cookie_needed=bool(self.options.jsessionid),
             entropy=secrets.randbits(32),
+            resume="resume=1" in exchange.environ.get("QUERY_STRING", "").split("&"),
         )
         json_type = ("Content-Type", "application/json; charset=UTF-8")
         headers = [json_type, NEVER_CACHED, *self._cors(exchange.environ)]

@@ -245,7 +245,9 @@ def test_info_basic(server: Server) -> None:
     assert document["cookie_needed"] is False
     assert document["origins"] == ["*:*"]
     assert type(document["entropy"]) is int
-    assert set(document) == {"websocket", "origins", "cookie_needed", "entropy", "resume"}
+    assert set(document) == {"websocket", "origins", "cookie_needed", "entropy"}
+    # Only our clients ask for this, and are told that they may count messages.
+    assert json.loads(get(server, ECHO + "/info?resume=1")[1])["resume"] is True
 
 
 def test_info_entropy(server: Server) -> None:

@@ -58,7 +58,7 @@ describe('what the server can do', () => {
     const base = 'https://server.example:81/primus';
     const query = 'foo=b%20r&_primuscb=M-0';
     assert.deepStrictEqual(paths, [
-      `${base}/info?${query}&t=0`,
+      `${base}/info?${query}&resume=1&t=0`,
       `${base}/${server}/${id}/xhr_streaming?${query}&t=1`,
       `${base}/${server}/${id}/xhr_streaming?${query}&t=2`,
       `${base}/${server}/${id}/xhr_send?${query}&t=3`

@@ -49,7 +49,7 @@ class SockJS extends TransportSession {
   open() {
     const began = Date.now();
     this.timers.set('info', INFO_MS, () => this.fail(closing(1002, 'Cannot connect to server')));
-    this.get = this.request('info', '', undefined, (error, text) => {
+    this.get = this.request('info', '&resume=1', undefined, (error, text) => {
       this.get = null;
       this.timers.clear('info');
       try {

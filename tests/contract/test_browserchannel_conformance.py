@@ -512,6 +512,7 @@ def test_bytes_of_a_chunk(server: Server) -> None:
     response = channel.back_response(streams=False)
     assert response.body == '23\n[[1,"\\"é😀\\\\u2028\\""]]\n'.encode()
     assert "content-length" not in response.headers
+    assert response.headers.get("connection", "") != "close"
     channel.close()
 
 
@@ -573,6 +574,19 @@ def test_back_channel_in_html(server: Server) -> None:
     assert held.piece() == b'<script>try {parent.m("[[3,\\"3\\"]]\\n")} catch(e) {}</script>\n'
     channel.terminate()
     assert held.rest().endswith(b"</script>\n" + HTML_END)
+
+
+def test_connection_that_is_to_be_closed(server: Server) -> None:
+    """The official client asks for it. Node would go on with it if the answer did not say so as well."""
+    channel = Channel(server).open("x")
+    with server.client() as client:
+        channel.headers, channel.getting = {"Connection": "close"}, client
+        held = channel.send_back(streams=False, AID="0")
+        assert held.response.headers["connection"] == "close"
+        assert split_chunks(held.rest())[0] == [[1, '"x"']]
+        client.expect_eof()
+        channel.headers, channel.getting = {}, None
+    channel.close()
 
 
 def test_polling_in_html(server: Server) -> None:

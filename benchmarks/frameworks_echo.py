@@ -1,4 +1,4 @@
-"""How many messages does one core echo over the WebSocket of SockJS and of Socket.IO 0.9, with 1 or 16 in flight?"""
+"""How many messages does one core echo over SockJS and Socket.IO 0.9 on WebSocket, with 1 or 16 in flight?"""
 
 from __future__ import annotations
 

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from gevent.pywsgi import Input
+
 from primus_gevent.errors import HostError
 from primus_gevent.hosts import gevent_websocket, gunicorn, pywsgi
 from primus_gevent.hosts.base import Environ, Host, StartResponse, Taken, set_nodelay
@@ -86,10 +88,17 @@ def connection(environ: Environ, start_response: StartResponse) -> Any:
 
 
 def close_after(start_response: StartResponse) -> None:
-    """Close the connection after the answer that follows, where the server ignores ``Connection: close``."""
-    force_close = getattr(getattr(start_response, "__self__", None), "force_close", None)
-    if force_close is not None:  # gunicorn; a middleware may hide it
+    """Close the connection after the answer that follows, where the server ignores ``Connection: close``.
+
+    Also what is left of the request's body is not waited for: pywsgi would read it before it closes.
+    """
+    handler = getattr(start_response, "__self__", None)  # a middleware may hide it
+    force_close = getattr(handler, "force_close", None)
+    if force_close is not None:  # gunicorn
         force_close()
+    body = getattr(handler, "wsgi_input", None)
+    if isinstance(body, Input):
+        body.content_length, body.chunked_input = 0, False
 
 
 def strip(environ: Environ) -> Environ:

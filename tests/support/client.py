@@ -304,7 +304,7 @@ class Client:
         return received
 
     def expect_refusal(self, *, final: bool = True) -> Frame:
-        """What a client gets that is refused when its server has let it in: it is told whether to stay away."""
+        """What a client gets that is refused behind its 101; ``final``: it is told to stay away."""
         if final:
             assert self.recv_message() == "primus::server::close"
         return self.expect_close(1008)

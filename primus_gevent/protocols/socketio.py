@@ -97,9 +97,8 @@ _TYPES: Final = frozenset("012345678")
 # the text or a colon does, as the original's match does, so a search looks at each character a few times.
 _HEAD: Final = re.compile(r"(?:\A|:)([^:]+):([0-9]*)(\+?):")
 _ACK: Final = re.compile("([0-9]+)\\+?([^\n\r\u2028\u2029]*)")  # JavaScript's dot
-_DIGITS: Final = re.compile("[0-9]{1,15}")  # nobody needs more
-_ASTRAL: Final = re.compile("[\U00010000-\U0010ffff]")
 _MARK: Final = "\ufffd"
+_LENGTH: Final = re.compile(rb"((?:[0-9]\0){0,15})\xfd\xff")  # in UTF-16; nobody needs more digits
 
 # JSON allows the first two in a string and older JavaScript does not; the others have no UTF-8.
 _UNSAFE_IN_SCRIPT: Final = re.compile("[\u2028\u2029\ud800-\udfff]")
@@ -260,28 +259,23 @@ def split_payload(text: str, *, max_packets: int = MAX_PACKETS) -> list[str]:
     """
     if text[:1] != _MARK:
         return [text]
-    text, wide = _ASTRAL.subn(_pair, text)  # lengths count UTF-16 units
     packets: list[str] = []
-    at, end = 1, len(text)
-    while (mark := text.find(_MARK, at)) >= 0:
+    data = text.encode("utf-16-le", "surrogatepass")  # lengths count these units
+    at, end = 2, len(data)
+    while at < end:
+        found = _LENGTH.match(data, at)
+        if found is None and _MARK not in data[at:].decode("utf-16-le", "ignore"):
+            break
         if len(packets) == max_packets:
             raise RemoteProtocolError("too many packets in one payload", status=413, close_code=1009)
-        length = text[at:mark]
-        if length and _DIGITS.fullmatch(length) is None:  # nobody knows where the next one begins
+        if found is None:  # nobody knows where the next one begins
             packets.append("")
             break
-        start = mark + 1
-        at = min(start + int(length or 0), end)
-        packet = text[start:at]
-        packets.append(well_formed(packet) if wide else packet)  # a length can cut a pair in two
-        at += 1  # the next mark; the original does not look whether it is one
+        start = found.end()
+        at = min(start + 2 * int(found[1][::2] or b"0"), end)
+        packets.append(data[start:at].decode("utf-16-le", "replace"))  # a length can cut a pair in two
+        at += 2  # the next mark; the original does not look whether it is one
     return packets
-
-
-def _pair(found: re.Match[str]) -> str:
-    """A character beyond the first 65,536 as JavaScript has it, in two halves."""
-    point = ord(found[0]) - 0x10000
-    return chr(0xD800 + (point >> 10)) + chr(0xDC00 + (point & 0x3FF))
 
 
 def fit(packets: Iterable[str], max_bytes: int) -> int:

@@ -49,6 +49,7 @@ from ..middleware import Response
 from ..middleware.exchange import Exchange
 from ..middleware.origins import is_script_allowed
 from ..protocols import socketio
+from ..protocols.forms import field_of
 from ..request import RequestRecord
 from ..session import GONE, OPEN, Packet
 from ..transports.base import Receiver
@@ -347,7 +348,7 @@ class SocketIO:
                 body = self.requests.read(session, exchange, start_response, limit)
                 text = body.decode("utf-8", "replace")
                 if form:
-                    text = socketio.jsonp_decode(query_of(text).get("d", ""))
+                    text = socketio.jsonp_decode(field_of(text, "d"))
                 self.requests.in_hub(session, session.receive, socketio.split_payload(text))
         except RemoteProtocolError as error:
             return self.requests.refuse_body(exchange, start_response, error)

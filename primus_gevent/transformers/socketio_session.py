@@ -268,11 +268,11 @@ def _message(packet: socketio.Packet) -> Raw | None:
     try:
         if packet.type == socketio.JSON:
             value = socketio.decode_json(packet.data)
-        else:
-            name, args = socketio.decode_event(packet.data)
-            if name != "message" or not isinstance(args, list) or not args:
-                return None  # an event that nobody listens to
-            value = args[0]
+            return from_text(value) if isinstance(value, str) else packet.data
+        name, args = socketio.decode_event(packet.data)
+        if name != "message" or not isinstance(args, list) or not args:
+            return None  # an event that nobody listens to
+        value = args[0]
         return from_text(value) if isinstance(value, str) else json.dumps(value)
     except (ValueError, RecursionError):
         return None

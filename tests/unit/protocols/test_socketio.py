@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
 import time
@@ -267,6 +268,14 @@ def test_a_payload_is_read_unit_by_unit(text: str) -> None:
 def test_a_length_that_is_no_number() -> None:
     for length in ("-1", "1.5", "0x5", " 5", "1e1", "9" * 16, "٣", "NaN"):
         assert split_payload(f"\ufffd{length}\ufffd3:::a") == [""]
+
+
+@pytest.mark.parametrize("piece", ["\U0001f600", "\ufffd", "\ufdff", "\ufffd1\ufffd\U0001f600", "\ufffdx"])
+def test_megabytes(piece: str) -> None:
+    text = piece * (3_000_000 // len(piece))
+    for body in ("\ufffd" + text, f"\ufffd{len(text)}\ufffd{text}"):
+        with contextlib.suppress(RemoteProtocolError):
+            assert len("".join(split_payload(body))) <= len(body)
 
 
 def test_too_many_packets() -> None:

@@ -94,6 +94,8 @@ class UrlParts:
     query: str
     username: str = ""
     password: str = ""
+    exact: bool = False
+    """Whether the path stands as it is; otherwise it ends with a slash, as all clients have it."""
 
     @property
     def secure(self) -> bool:
@@ -103,7 +105,7 @@ class UrlParts:
     @property
     def target(self) -> str:
         """Path and query, as they stand in a request."""
-        path = "/" + self.pathname.strip("/") + "/"
+        path = "/" + self.pathname.lstrip("/") if self.exact else "/" + self.pathname.strip("/") + "/"
         return f"{path}?{self.query}" if self.query else path
 
     @property

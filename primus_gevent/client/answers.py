@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import http.client
-import ssl
 from typing import Any
 
 from ..errors import UnexpectedResponse
+from ..hosts.base import buffered
 from . import network
 from .address import UrlParts
 
@@ -30,22 +30,23 @@ class Answer(http.client.HTTPResponse):
     def __init__(self, sock: Any, method: str) -> None:
         super().__init__(sock, method=method)
         self._connection = sock
+        self._verb = method
         try:
             self.begin()
         except BaseException:
             self.close()
             raise
 
+    @property
+    def complete(self) -> bool:
+        """Whether the whole body was read, or there is none."""
+        # http.client tells of it by itself only for chunks, and for `read` without a limit
+        return self.isclosed() or self._verb == "HEAD" or (not self.chunked and self.length == 0)
+
     def early(self) -> bytes:
-        """What has been read behind the head of an answer that ends HTTP (101); closes the answer, and leaves
-        the socket without waiting."""
-        self._connection.settimeout(0)
-        try:
-            data: bytes = self.fp.peek()
-        except (BlockingIOError, ssl.SSLWantReadError):
-            data = b""
-        self.close()
-        return data
+        """What has been read behind the head of an answer that ends HTTP (101). The socket does not wait any
+        more afterwards."""
+        return buffered(self.fp, self._connection)
 
     def unexpected(self, url: UrlParts) -> UnexpectedResponse:
         """The error for an answer that is not the one that was wanted. Blocks while it reads the reason."""

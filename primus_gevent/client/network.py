@@ -150,11 +150,12 @@ class Network:
                 raise
             return sock
 
-    def headers(self, url: UrlParts, more: Mapping[str, str]) -> dict[str, str]:
+    def headers(self, url: UrlParts, more: Mapping[str, str], *, own: bool = True) -> dict[str, str]:
         """What a request carries.
 
         Args:
             more: headers that the transport needs. The user's win over the common ones, and these over all.
+            own: whether it goes to the user's server, and not to where that has sent us.
         """
         headers = {"Host": url.netloc, "User-Agent": USER_AGENT}
         if url.username:
@@ -162,7 +163,7 @@ class Network:
         cookie = self.cookies.header(str(url))
         if cookie:
             headers["Cookie"] = cookie
-        return merged(merged(headers, self.options.headers), more)
+        return merged(merged(headers, self.options.headers if own else {}), more)
 
 
 def _connect_tcp(url: UrlParts, proxy: Proxy | None) -> Any:

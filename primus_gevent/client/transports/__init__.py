@@ -16,6 +16,7 @@ __all__ = ["TRANSPORTS", "ClientTransport", "load", "register"]
 TRANSPORTS = {
     "websockets": (".websockets", "WebSockets"),
     "faye": (".websockets", "WebSockets"),  # the same wire; see `transformers.faye`
+    "uws": (".websockets", "WebSockets"),  # a third package for it, which an original server may have
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -113,13 +114,14 @@ def _shake_hands(client: Socket, url: UrlParts, sock: Any) -> tuple[ClientHandsh
     handshake = ClientHandshake(compression=client.options.compression)
     headers = client.network.headers(url, dict(handshake.request_headers()))
     sock.sendall(network.request_head("GET", url.target, headers))
-    answer = Answer(sock, "GET")
-    client.network.cookies.keep(str(url), answer)
-    if answer.status != 101:
-        raise answer.unexpected(url)
-    try:
-        handshake.check(answer.status, answer.headers.items())
-    except HandshakeError as error:
-        where = f"{url.scheme}://{url.netloc}"
-        raise ConnectError(f"{where} does not open a WebSocket: {error.reason}", str(url)) from error
-    return handshake, answer.early()
+    # Closed in any case: it has a file over the socket, which would keep that open.
+    with closing(Answer(sock, "GET")) as answer:
+        client.network.cookies.keep(str(url), answer)
+        if answer.status != 101:
+            raise answer.unexpected(url)
+        try:
+            handshake.check(answer.status, answer.headers.items())
+        except HandshakeError as error:
+            where = f"{url.scheme}://{url.netloc}"
+            raise ConnectError(f"{where} does not open a WebSocket: {error.reason}", str(url)) from error
+        return handshake, answer.early()

@@ -228,9 +228,8 @@ class SocketIOSession(Session):
         interval, timeout = self._heartbeats
         deaf = self.paused and not self.peer_left()
         if deaf:
-            self._deaf_at = (
-                now  # it is we who do not listen, and the client waits for heartbeats all the same
-            )
+            # It is we who do not listen; and the client waits for heartbeats all the same.
+            self._deaf_at = now
         if self._awaits_beat and not deaf:
             if now - max(self._beat_at, self._deaf_at) > timeout:
                 logger.info("%r: %s", self, HEARTBEAT_TIMEOUT)

@@ -340,6 +340,57 @@ def test_poll_whose_answer_comes_too_late_goes_over_the_websocket(serve: Callabl
     assert socket.sent == ["3:::late"]
 
 
+def test_websocket_waits_for_what_a_poll_is_sending(
+    serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve()
+    session, path = server.open()
+    session.send("first")
+    chunks, _, _ = server.begin(path)
+    next(chunks)
+    accepted: list[bool] = []
+
+    def accept(exchange: Any, start_response: Any, attach: Any) -> list[bytes]:
+        accepted.append(session.sending)
+        start_response("101", [])
+        return []
+
+    monkeypatch.setattr(server.transformer._upgrader, "accept", accept)
+    upgrade = {"HTTP_UPGRADE": "websocket", "HTTP_CONNECTION": "Upgrade"}
+    asking = gevent.spawn(server.ask, path.replace("xhr-polling", "websocket"), **upgrade)
+    turn(3)
+    assert accepted == []
+    assert list(chunks) == []
+    asking.get(timeout=5)
+    assert accepted == [False]
+
+
+def test_poll_that_another_one_has_replaced_carries_nothing(serve: Callable[..., Server]) -> None:
+    server = serve()
+    session, _ = server.open()
+    poll = Poll()
+    session.hold(poll)
+    session.send("for the next one")
+    poll.dismissed = True
+    assert session.next_packets() == []
+    poll.dismissed = False
+    assert session.next_packets() == ["3:::for the next one"]
+    session.release(poll)
+
+
+def test_htmlfile_that_is_cut_off_ends_at_once(serve: Callable[..., Server]) -> None:
+    server = serve()
+    sid = server.shake_hands()
+    chunks, status, _ = server.begin(f"/1/htmlfile/{sid}")
+    assert status == "200 OK"
+    session = server.transformer.requests.sessions.get(sid)
+    assert next(chunks).startswith(b"<html>")
+    assert next(chunks) == b'<script>_("1::");</script>'
+    assert session.name == "htmlfile"
+    chunks.close()
+    assert session.state == "gone"
+
+
 # -- packets
 
 
@@ -433,6 +484,17 @@ def test_heartbeat_that_is_answered(serve: Callable[..., Server]) -> None:
     assert socket.sent == ["2::"]
     session.tick(answered + 25.1)
     assert socket.sent == ["2::", "2::"]
+
+
+def test_no_heartbeat_for_who_takes_nothing(serve: Callable[..., Server]) -> None:
+    """But he has to answer all the same."""
+    session, socket = serve().open_websocket()
+    began = session._beat_at
+    socket.full = True
+    session.tick(began + 25.1)
+    assert socket.sent == []
+    session.tick(began + 86)
+    assert session.state != "open"
 
 
 def test_silence_of_who_cannot_be_heard(serve: Callable[..., Server]) -> None:

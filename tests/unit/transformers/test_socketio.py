@@ -356,7 +356,7 @@ def test_websocket_waits_for_what_a_poll_is_sending(
         return []
 
     monkeypatch.setattr(server.transformer._upgrader, "accept", accept)
-    upgrade = {"HTTP_UPGRADE": "websocket", "HTTP_CONNECTION": "Upgrade"}
+    upgrade: dict[str, Any] = {"HTTP_UPGRADE": "websocket", "HTTP_CONNECTION": "Upgrade"}
     asking = gevent.spawn(server.ask, path.replace("xhr-polling", "websocket"), **upgrade)
     turn(3)
     assert accepted == []
@@ -543,3 +543,22 @@ def test_close_codes_are_those_that_old_clients_know(
     session.close(code)
     assert socket.sent == ["0::"]
     assert socket.calls == [("close", told)]
+
+
+def test_session_that_is_closing_takes_no_other_transport(serve: Callable[..., Server]) -> None:
+    """Its WebSocket has said goodbye, or a poll will."""
+    server = serve()
+    session, socket = server.open_websocket()
+    session.close()
+    assert server.ask(f"/1/xhr-polling/{session.id}")[2] == b"7:::1+0"
+    assert session.transport is socket
+    session, path = server.open()
+    session.close()
+    stranger = Socket()
+    receiver, _ = server.transformer._attach(session.id, stranger, RequestRecord(ENVIRON), False)
+    stranger.receiver = receiver
+    turn(2)
+    assert stranger.sent == ["7:::1+0"]
+    assert stranger.calls == [("close", 1000)]
+    assert server.ask(path)[2] == b"0::"
+    assert server.ask(path)[2] == b"7:::1+0"

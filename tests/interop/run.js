@@ -93,8 +93,9 @@ function command(kind, options) {
 /** Starts test servers in one process, one for each of a list of options, and gives their ports. */
 async function startAll(list, kind = settings.server) {
   const env = { ...process.env, PYTHONPATH: ROOT }; // the package of this tree, installed or not
-  // what is sent to an official client that has left, or does not ask for its last words, is reported as dropped
-  if (settings.client !== 'ours' && settings.transformers.some(frameworks.text)) list = list.map((options) => ({ ...options, lossy: true }));
+  // what is sent to a client that has left, or does not ask for its last words, is reported as dropped
+  const lossy = settings.transformers.some((name) => (settings.client === 'ours' ? name === 'socket.io' : frameworks.text(name)));
+  if (lossy) list = list.map((options) => ({ ...options, lossy }));
   const detached = settings.host.startsWith('gunicorn'); // it has children of its own, which end with its process group
   const child = spawn(...command(kind, list), { cwd: ROOT, env, detached, stdio: ['ignore', 'pipe', 'pipe'] });
   child.group = detached;
@@ -102,6 +103,11 @@ async function startAll(list, kind = settings.server) {
   child.stderr.setEncoding('utf8').on('data', (text) => {
     said += text;
     complaints += text;
+  });
+  child.on('exit', (code) => {
+    if (![...running.values()].includes(child)) return;
+    console.error(`a ${kind} server has ended with ${code}:\n${said.slice(-20000)}`);
+    process.exit(1); // every scenario that is left would wait for it in vain
   });
   const lines = readline.createInterface({ input: child.stdout });
   const limit = setTimeout(() => kill(child), 30000);
@@ -131,7 +137,7 @@ function kill(child) {
 
 async function stop({ port }) {
   const child = running.get(port);
-  running.delete(port);
+  for (const [other, its] of [...running]) if (its === child) running.delete(other);
   if (!child || child.exitCode !== null || child.signalCode !== null) return {};
   const exit = once(child, 'exit');
   kill(child);

@@ -90,11 +90,7 @@ function kill(spark) {
       return recv ? recv.thingy.destroy() : again();
     }
     case 'browserchannel': return sessions.get(spark.id).close(); // a cut connection harms no session
-    case 'socket.io': {
-      const transport = service.transports[spark.id];
-      service.onDisconnect(spark.id, 'killed'); // a cut poll is not noticed
-      return transport.socket && transport.socket.destroy();
-    }
+    case 'socket.io': return service.transports[spark.id].socket.destroy(); // of a WebSocket: a poll that is cut is not noticed
     default: return spark.request.socket.destroy();
   }
 }

@@ -303,8 +303,7 @@ def quiet(options: Sequence[Mapping[str, Any]]) -> None:
 
 def dispatched() -> Callable[..., Any]:
     """The application of a worker of gunicorn."""
-    quiet([])  # our clients lose nothing
-    return dispatcher(make)
+    return dispatcher(make, quiet)
 
 
 def main() -> None:

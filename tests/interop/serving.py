@@ -93,9 +93,11 @@ def gunicorn(host: str, options: Sequence[Any]) -> None:
     os.execve(command[0], command, {**os.environ, ENVIRONMENT: applications, "PYTHONPATH": paths})
 
 
-def dispatcher(make: Factory) -> Application:
+def dispatcher(make: Factory, quiet: Callable[[Sequence[Any]], None]) -> Application:
     """One application for all listeners of a worker."""
-    applications = {port: make(wanted) for port, wanted in json.loads(os.environ[ENVIRONMENT]).items()}
+    options = json.loads(os.environ[ENVIRONMENT])
+    quiet(list(options.values()))
+    applications = {port: make(wanted) for port, wanted in options.items()}
 
     def application(environ: dict[str, Any], start_response: Any) -> Any:
         return applications[environ["SERVER_PORT"]](environ, start_response)

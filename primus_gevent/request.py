@@ -321,6 +321,11 @@ class RequestRecord:
         self._added: dict[str, Any] | None = added
         self._attributes = _attributes_of(request) if request is not None else None
 
+    @property
+    def size(self) -> int:
+        """Characters of the request line and the headers."""
+        return len(self._folded)
+
     def environ(self) -> dict[str, Any]:
         """A new WSGI environ with what was kept, and an empty body."""
         lines = self._folded.split("\n")

@@ -21,10 +21,11 @@ from ..request import RequestRecord
 from ..session import OPEN, Carrier, Packet, Raw, Session, SessionLimits, Sessions
 from ..transports.websocket import WebSocketTransport
 
-__all__ = ["HTMLFILE", "WEBSOCKET", "Handshakes", "Nobody", "SocketIOSession"]
+__all__ = ["HANDSHAKE_SIZE", "HTMLFILE", "WEBSOCKET", "Handshakes", "Nobody", "SocketIOSession"]
 
 logger = logging.getLogger("primus_gevent")
 
+HANDSHAKE_SIZE: Final = 4096  # characters of its request, several times what browsers send
 ANSWER_BYTES: Final = 1 << 20  # packets that one answer carries; more wait for the next one
 
 WEBSOCKET: Final = "websocket"
@@ -291,12 +292,12 @@ class Nobody:
 
 
 class Handshakes:
-    """The handshakes that no transport has used yet. The oldest one has to go when they are too many: its
-    client is told to begin again, and one who asks for thousands only spoils his own.
+    """The handshakes that no transport has used yet. The oldest one has to go when they are too many, or too
+    large: its client is told to begin again.
 
     Args:
         seconds: that each is kept.
-        limit: how many there may be.
+        limit: how many there may be, with `HANDSHAKE_SIZE` characters each on average.
         dropped: counts what was dropped.
     """
 
@@ -305,23 +306,31 @@ class Handshakes:
         self._limit = limit
         self._dropped = dropped
         self._records: dict[str, tuple[RequestRecord, float]] = {}  # oldest first
+        self._size = 0  # characters of all
         self._timer: Any = None
 
     def add(self, id: str, record: RequestRecord) -> None:  # noqa: A002
         """Keep one."""
-        while len(self._records) >= self._limit:
-            del self._records[next(iter(self._records))]
+        room = self._limit * HANDSHAKE_SIZE - record.size
+        while self._records and (len(self._records) >= self._limit or self._size > room):
+            self._remove(next(iter(self._records)))
             self._dropped("handshakes over the limit")
+        self._size += record.size
         self._records[id] = (record, time.monotonic() + self._seconds)
         if self._timer is None:
             self._start(self._seconds)
 
     def pop(self, id: str) -> RequestRecord | None:  # noqa: A002
         """The request of a handshake, which is used up by that; None where there is none."""
-        kept = self._records.pop(id, None)
+        record = self._remove(id) if id in self._records else None
         if not self._records:
             self._stop()
-        return kept[0] if kept is not None else None
+        return record
+
+    def _remove(self, id: str) -> RequestRecord:  # noqa: A002
+        record, _ = self._records.pop(id)
+        self._size -= record.size
+        return record
 
     def __contains__(self, id: str) -> bool:  # noqa: A002
         return id in self._records
@@ -347,4 +356,4 @@ class Handshakes:
             if end > now:
                 self._start(end - now + self._seconds / 20)  # and some of the next ones with it
                 return
-            del self._records[id_]
+            self._remove(id_)

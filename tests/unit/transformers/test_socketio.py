@@ -18,7 +18,7 @@ from primus_gevent.errors import OptionError
 from primus_gevent.middleware.exchange import Exchange
 from primus_gevent.request import RequestRecord
 from primus_gevent.transformers.socketio import SocketIOOptions
-from primus_gevent.transformers.socketio_session import Handshakes
+from primus_gevent.transformers.socketio_session import HANDSHAKE_SIZE, Handshakes
 from tests.unit.fakes import ENVIRON
 from tests.unit.hub import eventually, in_hub, turn
 
@@ -271,6 +271,28 @@ def test_the_oldest_handshakes_go() -> None:
     assert dropped == ["handshakes over the limit"] * 2
     for number in range(5):
         handshakes.pop(str(number))
+
+
+def test_large_handshakes_take_the_place_of_several() -> None:
+    dropped: list[str] = []
+    handshakes = Handshakes(30, 4, dropped.append)
+    large = RequestRecord({**ENVIRON, "HTTP_COOKIE": "x" * 3 * HANDSHAKE_SIZE})
+    too_large = RequestRecord({**ENVIRON, "HTTP_COOKIE": "x" * 5 * HANDSHAKE_SIZE})
+    for id_ in ("a", "b"):
+        handshakes.add(id_, RequestRecord(ENVIRON))
+    handshakes.add("large", large)
+    assert (len(handshakes), dropped) == (3, [])
+    handshakes.add("larger", large)
+    assert (len(handshakes), "larger" in handshakes, len(dropped)) == (1, True, 3)
+    handshakes.add("too large", too_large)  # somebody has to be the last one
+    assert (len(handshakes), "too large" in handshakes) == (1, True)
+    assert handshakes.pop("too large") is too_large
+    for number in range(4):
+        handshakes.add(str(number), RequestRecord(ENVIRON))
+    assert (len(handshakes), len(dropped)) == (4, 4)
+    for number in range(4):
+        handshakes.pop(str(number))
+    assert handshakes._size == 0
 
 
 def test_a_handshake_makes_no_spark(serve: Callable[..., Server]) -> None:

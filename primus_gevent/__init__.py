@@ -12,10 +12,13 @@ def echo(spark):
 
 from __future__ import annotations
 
+from .client import Socket, connect
 from .errors import (
     AuthorizationError,
     ConcurrencyError,
+    ConnectError,
     ConnectionClosed,
+    ConnectTimeout,
     HandshakeError,
     HostError,
     LocalProtocolError,
@@ -24,9 +27,12 @@ from .errors import (
     ParserError,
     PluginError,
     PrimusError,
+    ProxyError,
     ReadTimeout,
     RemoteProtocolError,
+    TLSError,
     TransformError,
+    UnexpectedResponse,
     UnknownNameError,
 )
 from .middleware.wsgi import wsgi_layer
@@ -39,6 +45,8 @@ __all__ = [
     "NOTHING",
     "AuthorizationError",
     "ConcurrencyError",
+    "ConnectError",
+    "ConnectTimeout",
     "ConnectionClosed",
     "HandshakeError",
     "HostError",
@@ -50,11 +58,16 @@ __all__ = [
     "PluginError",
     "Primus",
     "PrimusError",
+    "ProxyError",
     "ReadTimeout",
     "RemoteProtocolError",
+    "Socket",
     "Spark",
+    "TLSError",
     "TransformError",
+    "UnexpectedResponse",
     "UnknownNameError",
     "__version__",
+    "connect",
     "wsgi_layer",
 ]

@@ -8,6 +8,7 @@ import secrets
 import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
@@ -17,6 +18,9 @@ import gevent
 from gevent.event import Event
 
 from . import parsing, transformers
+from .client.address import Address, hostport
+from .client.connect import heartbeats
+from .client.socket import Socket
 from .dispatchers import FAILURES, Dispatchers
 from .errors import OptionError, ParserError, UnknownNameError
 from .events import SERVER_EVENTS, is_reserved
@@ -59,6 +63,7 @@ class Primus(Serving):
     Attributes:
         dropped_counts: what was dropped, by name, and how often.
         Spark: the class of this server's sparks; it may be extended.
+        Socket: a class of clients for this server.
 
     Raises:
         OptionError: an option is unknown or cannot be used.
@@ -137,6 +142,53 @@ class Primus(Serving):
             primus.on("connection", fn)
         primus.listen(port, host, ssl_context=context)
         return primus
+
+    @classmethod
+    def create_socket(cls, url: str | None = None, **options: Any) -> type[Socket]:
+        """A class of clients for a server whose options are known, in another process for example.
+
+        ::
+
+            Socket = Primus.create_socket(transformer="websockets", parser="msgpack")
+            client = Socket("http://localhost:8080")
+
+        Args:
+            url: of the server, where its clients are given none.
+            **options: of `client.ClientOptions`; each client may be given others.
+
+        Raises:
+            OptionError: one of them cannot be used.
+        """
+        if url is not None:
+            Address.parse(url)
+        return Socket.bound(options, None if url is None else lambda: url)
+
+    @cached_property
+    def Socket(self) -> type[Socket]:  # noqa: N802 - its name in the specification
+        """A class of clients with the options, the parser and the plugins of this server, made when this is
+        first used; by default they connect to this server itself, if it listens."""
+        options = self.options
+        found = {name: value for name, value in self.spec.items() if name not in ("transformer", "parser")}
+        return Socket.bound(
+            {
+                **heartbeats(found),
+                "pathname": options.pathname,
+                "transformer": self.transformers[0],
+                "parser": options.parser,
+                "plugin": {plugin.name: plugin.given for plugin in self._ark},
+                "max_length": options.max_length,
+                "compression": options.compression,
+                # Specification, "Strategy": with authorization nobody is to insist.
+                **({"strategy": ("disconnect", "online")} if self.authorization is not None else {}),
+            },
+            self._own_url,
+        )
+
+    def _own_url(self) -> str:
+        host, port = self.address
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}.get(host, host)
+        scheme = "https" if getattr(self.server, "ssl_enabled", False) else "http"
+        return f"{scheme}://{hostport(scheme, host, port)}"
 
     # -- WSGI
 

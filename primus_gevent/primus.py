@@ -25,6 +25,7 @@ from .dispatchers import FAILURES, Dispatchers
 from .errors import OptionError, ParserError, UnknownNameError
 from .events import SERVER_EVENTS, is_reserved
 from .heartbeat import Sweep
+from .hosts import connection
 from .hosts import drain as drains
 from .hosts.pywsgi import server_of
 from .introductions import introduce
@@ -203,6 +204,8 @@ class Primus(Serving):
         if not self._initialised:
             self._first_request(environ, start_response)
         exchange = Exchange(environ, path[len(pathname) :])
+        if not exchange.upgrade:
+            connection(environ, start_response)  # whoever answers: without delay
         self._stack.run(exchange)
         answer: Iterable[bytes]
         if exchange.answer is None:

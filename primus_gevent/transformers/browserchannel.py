@@ -170,7 +170,6 @@ class BrowserChannel:
     def _begin(self, exchange: Exchange, start_response: Any, query: Query) -> Iterable[bytes]:
         """A first POST: a session, and the first chunk."""
         environ = exchange.environ
-        hosts.connection(environ, start_response)  # so that its answer leaves in one piece
         # Unlike the original, which makes a session also for a body that it refuses: nobody knows its id.
         try:
             body = self.requests.read_free(exchange, self._max_body)

@@ -43,7 +43,6 @@ from urllib.parse import quote
 
 from gevent import get_hub
 
-from .. import hosts
 from ..errors import RemoteProtocolError
 from ..middleware import Response
 from ..middleware.exchange import Exchange
@@ -146,7 +145,6 @@ class SocketIO:
 
     def __call__(self, exchange: Exchange, start_response: Any) -> Iterable[bytes]:
         """Answer a request that the layers have let pass."""
-        hosts.connection(exchange.environ, start_response)  # nobody watches all of them, but all are urgent
         version, transport, id_ = _route(exchange.path)
         if version != socketio.VERSION:
             return self._pass_by(version, exchange, start_response)

@@ -133,7 +133,7 @@ class BrowserChannel:
         if exchange.environ["REQUEST_METHOD"] == "HEAD":
             return self._answer(exchange, start_response, b"", content_type=framing.content_type)
         poll = Poll(get_hub(), hosts.connection(exchange.environ, start_response))
-        start_response("200 OK", self._headers(exchange, start_response, framing.content_type))
+        self.requests.start_stream(exchange, start_response, _own_headers(exchange, framing.content_type))
         return _test_buffering(poll, framing)
 
     # -- sessions

@@ -128,7 +128,7 @@ class Requests:
         poll = Poll(session.hub, hosts.connection(exchange.environ, start_response))
         session.hold(poll)
         try:
-            start_response(status_line(200), self.complete(exchange, start_response, headers))
+            self.start_stream(exchange, start_response, headers)
         except BaseException:
             session.release(poll, cut=True)
             raise
@@ -265,6 +265,16 @@ class Requests:
             hosts.close_after(start_response)
             headers.append(("Connection", "close"))
         return headers
+
+    def start_stream(self, exchange: Exchange, start_response: Any, own: list[Header]) -> None:
+        """Begin an answer in pieces."""
+        headers = self.complete(exchange, start_response, own)
+        if exchange.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
+            # Nothing else tells such a client where it ends, and pywsgi would keep the connection.
+            hosts.close_after(start_response)
+            if not any(name == "Connection" for name, _ in headers):
+                headers.append(("Connection", "close"))
+        start_response(status_line(200), headers)
 
     def refuse_body(
         self,

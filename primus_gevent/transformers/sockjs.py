@@ -100,6 +100,8 @@ FRAMINGS: Final = {
 }
 # Browsers send no Origin with what a script tag or a frame asks for.
 SCRIPTED: Final = ("iframe", "htmlfile", "jsonp", "jsonp_send")
+# What a script tag of another page could run, and listen to what is in it: `data: a["..."]` has a label.
+SCRIPT_LIKE: Final = ("jsonp", "eventsource")
 RECOVERABLE: Final = ("xhr", "xhr_streaming")
 
 # As clients call them.
@@ -256,7 +258,7 @@ class SockJS:
         if _content_type(exchange) not in BODY_TYPES:
             return self._fail(exchange, start_response, sockjs.PAYLOAD_EXPECTED, headers)
         headers.append(("Content-Type", sockjs.JAVASCRIPT))
-        start_response("200 OK", self.requests.complete(exchange, start_response, headers))
+        self.requests.start_stream(exchange, start_response, headers)
         return _in_time(sockjs.CHUNKING_TEST)
 
     def _allow(self, exchange: Exchange, start_response: Any, name: str) -> Iterable[bytes]:
@@ -326,7 +328,7 @@ class SockJS:
             framing = (sockjs.jsonp if name == "jsonp" else sockjs.htmlfile)(str(callback))
         plain = [TEXT, *headers]
         headers.append(("Content-Type", framing.content_type))
-        if name == "jsonp":
+        if name in SCRIPT_LIKE:
             headers.append(("X-Content-Type-Options", "nosniff"))
         seen = query.get("seen") if name in RECOVERABLE else None
         if seen is not None and _number(seen) is None:

@@ -204,7 +204,10 @@ class SockJSSession(Session):
         return True
 
     def hold(self, carrier: Carrier) -> None:
+        away_since = self._away_since
         super().hold(carrier)
+        if self.state != OPEN:
+            self._away_since = away_since  # it may hear again and again why it is over, but not for ever
         self._carried_since = None
         self._beat = False
 

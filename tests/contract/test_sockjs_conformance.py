@@ -557,6 +557,7 @@ def test_eventsource_transport(server: Server) -> None:
     client = session(server, headers={"Origin": "http://test"})
     stream = client.stream("eventsource")
     assert stream.response.headers["content-type"] == "text/event-stream"
+    assert stream.response.headers["x-content-type-options"] == "nosniff"  # a script tag must not run it
     expect_cors(stream.response, "http://test")
     expect_not_cached(stream.response)
     assert stream.chunk() == b"\r\n"

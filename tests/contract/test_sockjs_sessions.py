@@ -271,6 +271,14 @@ def test_goodbye_is_forgotten_after_a_while(server: Server) -> None:
     client.drop()
 
 
+def test_goodbye_is_forgotten_though_somebody_asks_for_it(server: Server) -> None:
+    client = SockJS(server, "end-reconnect").open()
+    frames = []
+    wait_until(lambda: frames.append(client.poll()) or frames[-1] == "o")
+    assert frames[0] == NORMAL
+    client.drop()
+
+
 def test_goodbye_of_our_own_clients(server: Server) -> None:
     client = SockJS(server, "echo").open(seen="0")
     client.send_poll(seen="0")
@@ -551,6 +559,15 @@ def test_stream_ends_though_nothing_was_seen(server: Server) -> None:
 
 
 # -- other services on the pathname
+
+
+@pytest.mark.parametrize("kind", ["own", "pywsgi", "gunicorn"])
+def test_end_of_a_stream_over_http_1_0(kind: str) -> None:
+    with sockjs_server(kind) as server:
+        client = server.client()
+        path = SockJS(server, "end-reconnect").path("xhr_streaming")
+        client.send(f"POST {path} HTTP/1.0\r\nHost: localhost\r\nConnection: keep-alive\r\n\r\n".encode())
+        assert client.rest().endswith(b"h\no\n" + NORMAL.encode() + b"\n")
 
 
 def test_primus_documents(server: Server) -> None:

@@ -209,6 +209,7 @@ class Socket(Inbox):
         self._announcements: deque[tuple[str, tuple[Any, ...]]] = deque()
         self._last_words: deque[tuple[Any, ...]] = deque()
         self._settled: Any = Event()  # set while it is open, and after its end
+        self._ended: Any = Event()  # set after its end
         self._make_transport = transports.load(self.options.transformer)
         self._make_transport.check(self.options)
         self.ark: dict[str, Any] = {}
@@ -352,6 +353,7 @@ class Socket(Inbox):
             return self
         self._wanted = self._more = True
         self._hung_up = False
+        self._ended.clear()
         self.recovery.reset()
         self.timers.clear()
         self.timers.set("connect", self.options.timeout, self._timed_out)
@@ -380,6 +382,18 @@ class Socket(Inbox):
                 )
                 raise error from self.last_error
         return self
+
+    def wait_end(self, timeout: float | None = None) -> bool:
+        """Park the caller until the client has ended for good: what a program that only listens does.
+
+        Args:
+            timeout: seconds to wait; None waits for ever.
+
+        Returns:
+            Whether it has ended.
+        """
+        self._check_thread()
+        return bool(self._ended.wait(timeout))
 
     def end(self, data: Any = NOTHING) -> bool:
         """Close for good, after writing ``data`` if there is any; only `open` brings a connection again.
@@ -817,6 +831,7 @@ class Socket(Inbox):
         """No message will come. The last events wait for `data` listeners that still have some to take."""
         self._more = False
         self._settled.set()
+        self._ended.set()
         self._stop_waiting()
         self._last_words.extendleft(reversed((("end",), *more)))
         self._start_flow()

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from primus_gevent import Options, Primus, Spark
+from primus_gevent import Options, Primus, Socket, Spark
+from primus_gevent.client import CLIENT_EVENTS, ClientOptions, Outage, ReconnectOptions
 from primus_gevent.events import SERVER_EVENTS, SPARK_EVENTS
 from primus_gevent.transports.websocket import WebSocketTransport
 
@@ -268,3 +269,58 @@ def test_methods_of_the_client() -> None:
     text = section(read("docs/reference/client.md"), "## Methods")
     documented = {re.match(r"\w+", name)[0] for row in rows(text) for name in names(row[0])}  # type: ignore[index]
     assert methods - documented == {"transforms", "uri"}  # the README's other spelling; for transformers
+
+
+# -- the Python client
+
+
+def client_page(heading: str) -> str:
+    return section(read("docs/reference/python-client.md"), heading)
+
+
+@pytest.mark.parametrize(
+    ("heading", "options"), [("## Options", ClientOptions), ("### `reconnect`", ReconnectOptions)]
+)
+def test_options_of_the_python_client(heading: str, options: type) -> None:
+    text = client_page(heading)[1:].partition("\n### ")[0]  # sections of it have tables of their own
+    table = {names(row[0])[0]: row for row in rows(text)}
+    known = [field for field in fields(options) if field.name not in ("extra", "expect_pings")]
+    assert set(table) == {field.name for field in known}
+    for field in known:
+        if field.name == "reconnect":
+            continue
+        default = field.default_factory() if field.default_factory is not MISSING else field.default
+        text = names(table[field.name][1])[0]
+        assert (float("inf") if text == "inf" else ast.literal_eval(text)) == default, field.name
+
+
+def test_events_of_the_python_client() -> None:
+    listed = {name for row in rows(client_page("## Events")) for name in names(row[0])}
+    assert listed == CLIENT_EVENTS
+
+
+def test_what_a_python_client_has_is_documented() -> None:
+    # what transports, the recovery and the heartbeat call, on each other
+    internal = {"announce", "give_up", "let_go", "lost", "reopen", "send_own", "uri", "receive"}
+    internal |= {"clock", "timers", "recovery", "heartbeat", "watched", "make_clock"}
+    internal |= {"bound", "defaults", "default_url", "OPENING", "CLOSED", "OPEN"}  # for `primus.Socket`
+    client = Socket(manual=True)
+    public = {name for name in {*dir(Socket), *vars(client)} if not name.startswith("_")} - internal
+    text = client_page("## Attributes") + client_page("## Methods")
+    documented = {found for row in rows(text) for name in names(row[0]) for found in re.findall(r"\w+", name)}
+    assert public - documented == set()
+
+
+def test_an_outage_has_what_is_documented() -> None:
+    text = client_page("## Events")
+    listed = re.search(r"`outage` has (.*?)The order", text, re.DOTALL)
+    assert listed is not None
+    outage = Outage(ReconnectOptions(), 0.0)
+    assert set(names(listed[1])) == {*vars(outage), "scheduled"}
+
+
+def test_names_of_the_python_client() -> None:
+    client = Socket(manual=True)
+    for row in rows(client_page("## Names")):
+        for attribute in re.findall(r"`client\.(\w+)", row[1]):
+            assert hasattr(client, attribute), row

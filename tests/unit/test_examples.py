@@ -140,7 +140,7 @@ def node(name: str, *arguments: str) -> str:
     return done.stdout
 
 
-NO_SERVERS = {"library.py"}
+NO_SERVERS = {"client.py", "library.py"}
 SCRIPTS = sorted({path.name for path in EXAMPLES.glob("*.py")} - NO_SERVERS)
 NEEDS_MORE = {"https.py"}  # than a port
 
@@ -655,6 +655,20 @@ def test_library(tmp_path: Path) -> None:
         encoding="utf-8",
     )
     assert node(str(program)) == "/live /live\n"
+
+
+def test_python_client() -> None:
+    with script("echo.py") as example:
+        lines = run("client.py", example.url).splitlines()
+    assert lines[0] == "read hello"
+    assert re.fullmatch(r"our spark is [\w-]{22}", lines[1])
+    assert lines[2:] == [
+        "Connection is alive and kicking",
+        "heard {'n': 1}",
+        "Connection closed",
+        "read LOUD",
+        "the client of http://127.0.0.1:1 has ended because nothing listens at ws://127.0.0.1:1",
+    ]
 
 
 def test_client() -> None:

@@ -508,6 +508,18 @@ def test_wait_open(world: World) -> None:
     assert isinstance(waiting.get(timeout=5), ConnectionClosed)
 
 
+def test_wait_end(world: World) -> None:
+    client = world.connected()
+    waiting = gevent.spawn(client.wait_end)
+    turn()
+    world.transport.drop()
+    assert client.wait_end(0) is False
+    client.end()
+    assert waiting.get(timeout=5) is True
+    client.open()
+    assert client.wait_end(0) is False
+
+
 # -- plugins, threads
 
 

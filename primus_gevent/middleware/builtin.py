@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from . import documents
-from .cors import OK, AccessControl
+from .cors import OK, AccessControl, is_preflight
 from .exchange import Exchange
 from .stack import Layer
 
@@ -34,16 +34,18 @@ def layers(primus: Any) -> list[Layer]:
         exposed=options.exposed,
     )
 
+    def is_left_to_framework(exchange: Exchange) -> bool:
+        """Of a preflight request: whether the protocol has a word on it."""
+        answers_preflight = getattr(primus.transformer, "answers_preflight", None)
+        return answers_preflight is not None and bool(answers_preflight(exchange))
+
     def forwarded(exchange: Exchange) -> None:
         exchange.trust(primus.trusted_proxies)
 
     def cors(exchange: Exchange) -> None:
         headers, answer = access.decide(exchange.environ)
-        if answer is not None and answer.status == OK:
-            # The origin is allowed. A framework whose protocol has a word on it says the rest.
-            answers_preflight = getattr(primus.transformer, "answers_preflight", None)
-            if answers_preflight is not None and answers_preflight(exchange):
-                answer = None
+        if answer is not None and answer.status == OK and is_left_to_framework(exchange):
+            answer = None  # the origin is allowed, and the framework says the rest
         exchange.answer = answer
         exchange.set_headers(headers)
 
@@ -56,7 +58,10 @@ def layers(primus: Any) -> list[Layer]:
             exchange.answer = documents.spec(primus.spec)
 
     def authorization(exchange: Exchange) -> None:
-        if primus.authorization is not None:
+        if primus.authorization is None:
+            return
+        # A browser sends nothing with such a question by which somebody could be known.
+        if not (is_preflight(exchange.environ) and is_left_to_framework(exchange)):
             primus.authorization(exchange)
 
     return [

@@ -14,7 +14,7 @@ from typing import Any, Literal
 from . import Response
 from .origins import is_allowed
 
-__all__ = ["AccessControl"]
+__all__ = ["AccessControl", "is_preflight"]
 
 Header = tuple[str, str]
 
@@ -90,7 +90,7 @@ class AccessControl:
         if not self._is_valid(origin, method, environ):
             return [], _forbidden(origin, method, vary)
         carried = [("Access-Control-Allow-Origin", origin if self._depends else "*"), *self._simple, *vary]
-        if method == "OPTIONS" and environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD"):
+        if is_preflight(environ):
             asked = environ.get("HTTP_ACCESS_CONTROL_REQUEST_HEADERS", "")
             if _CONTROL.search(asked):
                 return [], _forbidden(origin, method, vary)
@@ -114,6 +114,15 @@ class AccessControl:
         answer = Response(OK)
         answer.headers = headers  # there is nothing that could have a type
         return answer
+
+
+def is_preflight(environ: Mapping[str, Any]) -> bool:
+    """Whether a browser asks what a page of another origin may do, before it does it."""
+    return (
+        environ.get("REQUEST_METHOD") == "OPTIONS"
+        and "HTTP_ORIGIN" in environ
+        and bool(environ.get("HTTP_ACCESS_CONTROL_REQUEST_METHOD"))
+    )
 
 
 def _forbidden(origin: str, method: str, headers: list[Header]) -> Response:

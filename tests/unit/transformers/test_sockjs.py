@@ -773,3 +773,17 @@ def test_name_in_the_log_is_one_line(serve: Callable[..., Server]) -> None:
     server.post("/a/x\nERROR all is lost/xhr")
     assert "\n" not in repr(server.sessions[0])
     assert "polling" in repr(server.sessions[0])
+
+
+@pytest.mark.parametrize("path", ["/info", "/a/key/xhr", "/a/key/xhr_streaming", "/a/key/xhr_send"])
+def test_preflight_needs_no_authorization(serve: Callable[..., Server], path: str) -> None:
+    server = serve(origins=["http://good.example"])
+    server.primus.authorize(lambda request: False)
+    asks = {"HTTP_ACCESS_CONTROL_REQUEST_METHOD": "POST"}
+    good = {"HTTP_ORIGIN": "http://good.example"}
+    assert server.ask(path, "OPTIONS", **good, **asks)[0] == "204 No Content"
+    assert server.ask(path, "OPTIONS", HTTP_ORIGIN="http://evil.example", **asks)[0].startswith("403")
+    for method, headers in (("OPTIONS", good), ("OPTIONS", asks), ("POST", {**good, **asks})):
+        assert server.ask(path, method, **headers)[0].startswith("401"), method
+    assert server.ask("/unknown", "OPTIONS", **good, **asks)[0].startswith("200")  # the layer's own answer
+    assert server.sparks == []

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import unquote, urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from ..errors import OptionError
 
 __all__ = ["DEFAULT_URL", "Address", "UrlParts", "hostport", "query_of"]
 
 DEFAULT_URL = "http://127.0.0.1"  # as the specification's client has it outside a browser
+PLAIN = "!$%&'()*+,-./:;=?@[]_~"
 PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
@@ -63,9 +64,13 @@ class Address:
         # what would end the request line, or begin another header
         if not parts.hostname or any(ord(char) <= 32 or ord(char) == 127 for char in text):
             raise OptionError(f"{url!r} is no URL of a server", "url")
+        try:
+            host = parts.hostname.encode("idna").decode("ascii")
+        except UnicodeError as error:
+            raise OptionError(f"{url!r} is no URL of a server: {error}", "url") from None
         return cls(
             scheme,
-            parts.hostname,
+            host,
             PORTS[scheme] if port is None else port,
             unquote(parts.username or ""),
             unquote(parts.password or ""),
@@ -106,7 +111,9 @@ class UrlParts:
     def target(self) -> str:
         """Path and query, as they stand in a request."""
         path = "/" + self.pathname.lstrip("/") if self.exact else "/" + self.pathname.strip("/") + "/"
-        return f"{path}?{self.query}" if self.query else path
+        # As `URL` does in JavaScript: what is no ASCII is escaped, and what is escaped stays.
+        path, query = quote(path, safe=PLAIN), quote(self.query, safe=PLAIN)
+        return f"{path}?{query}" if query else path
 
     @property
     def netloc(self) -> str:

@@ -12,15 +12,17 @@ import http.client
 import socket as stdlib_socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gevent
-from typing_extensions import Self
 
 from ..errors import ConnectError, ConnectTimeout, RemoteProtocolError
 from .address import Address, UrlParts
 from .answers import Answer
 from .network import Network, Proxy, explained, find_proxy, merged, request_head
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["HTTPClient", "Response"]
 

@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Any, Literal
 
 from .. import checks, settings
 from ..errors import OptionError
 from ..options import DEFAULT_MAX_LENGTH
 from ..protocols.deflate import DeflateOptions
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["STRATEGIES", "ClientOptions", "ReconnectOptions"]
 

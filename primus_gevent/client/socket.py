@@ -14,12 +14,11 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
-from typing import Any, ClassVar, TypeVar, overload
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, overload
 
 from gevent import get_hub, monkey
 from gevent.event import AsyncResult, Event
 from greenlet import getcurrent
-from typing_extensions import Self
 
 from .. import plugins
 from ..errors import (
@@ -47,6 +46,9 @@ from .network import Network
 from .options import ClientOptions
 from .recovery import Outage, Recovery
 from .timers import Clock, HubClock, Timers
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["CLIENT_EVENTS", "Link", "Socket"]
 
@@ -344,6 +346,19 @@ class Socket(Inbox):
 
         return add if fn is None else add(fn)
 
+    def untransform(self, direction: str, fn: Callable[..., Any]) -> bool:
+        """Take back a `transform`; tell whether it was there. Messages that are in it already go on.
+
+        Raises:
+            OptionError: another direction.
+        """
+        if direction not in DIRECTIONS:
+            raise OptionError(f"a message is {' or '.join(DIRECTIONS)}, not {direction!r}", "transform")
+        before = getattr(self._messages, direction)
+        rest = tuple(transform for transform in before if transform.function != fn)
+        setattr(self._messages, direction, rest)
+        return len(rest) < len(before)
+
     # -- opening and ending, the user's side
 
     def open(self) -> Self:
@@ -565,12 +580,20 @@ class Socket(Inbox):
             self.heartbeat.pong(value)
             self.announce("incoming::pong", value)
         elif command == "server":
-            self._final = self._final or value == "close"
+            if value == "close":
+                self._take_final()
         elif command == "id":
             self.announce("incoming::id", value)
         else:
             return False  # unknown ones are messages like any other, as in every generation
         return True
+
+    def _take_final(self) -> None:
+        """The server said that the next end is final."""
+        self._final = True
+        # With a parser that calls back later it is read behind that end: then nothing more is to be planned.
+        if self.recovery.waiting:
+            self._end()
 
     def _fail(self, what: str, error: BaseException) -> None:
         """A message was dropped or a ``data`` listener raised: tell, and live on."""

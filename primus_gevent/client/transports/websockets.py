@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 
-from ...errors import ConnectError, HandshakeError, OptionError, PrimusError
+from ...errors import ConnectError, HandshakeError, OptionError
 from ...hosts.base import TLSSocket, duplicate
 from ...protocols.handshake import ClientHandshake
 from ...protocols.websocket import WebSocketProtocol
@@ -48,7 +48,7 @@ class WebSockets:
         loop = gevent.get_hub().loop
         try:
             connection, early = open_websocket(self._client, url)
-        except PrimusError as error:
+        except Exception as error:  # noqa: BLE001 - whoever listens is told; the client goes on
             loop.run_callback(self._refused, error)
             return
         self._connection = connection

@@ -120,6 +120,37 @@ def test_a_parser_of_the_application(world: World) -> None:
     assert "unreadable" in made.errors[1]
 
 
+def late_parser() -> Any:
+    """One that calls back later, so that nothing can be decoded in the hub."""
+
+    def encoder(data: Any, fn: Any) -> None:
+        gevent.spawn(fn, None, json.dumps(data))
+
+    def decoder(raw: Any, fn: Any) -> None:
+        gevent.spawn(fn, None, json.loads(raw))
+
+    return {"encoder": encoder, "decoder": decoder}
+
+
+def test_a_parser_that_calls_back_later(world: World) -> None:
+    made = Listening(world, parser=late_parser())
+    assert made.client.write("one")
+    made.transport.message('"two"', '"primus::ping::5"')
+    eventually(lambda: len(made.sent) == 2)
+    assert made.sent == ['"one"', '"primus::pong::5"']
+    assert made.data == ["two"]
+
+
+def test_a_parser_that_calls_back_later_and_the_final_end(world: World) -> None:
+    made = Listening(world, parser=late_parser())
+    made.transport.message('"bye"', '"primus::server::close"')
+    made.transport.drop()
+    eventually(lambda: "end" in made.client.events)
+    world.clock.advance(600)
+    assert len(world.transports) == 1
+    assert made.data == ["bye"]
+
+
 def test_bytes_pass_as_they_are(world: World) -> None:
     made = Listening(world, parser={"encoder": bytes, "decoder": lambda raw: raw})
     made.client.write(b"\x01\x02")
@@ -244,6 +275,19 @@ def test_transforms_do_not_see_the_messages_of_primus(made: Listening) -> None:
     made.transport.message('"primus::ping::7"')
     made.client.id(lambda _: None)
     assert (len(made.sent), seen) == (2, [])
+
+
+def test_untransform(made: Listening) -> None:
+    def swallow(packet: Any) -> bool:
+        return False
+
+    made.client.transform("outgoing", swallow)
+    assert made.client.untransform("outgoing", swallow) is True
+    assert made.client.untransform("outgoing", swallow) is False
+    made.client.write(1)
+    assert made.sent == ["1"]
+    with pytest.raises(OptionError, match="incoming or outgoing"):
+        made.client.untransform("sideways", swallow)
 
 
 def test_another_direction_is_refused(made: Listening) -> None:

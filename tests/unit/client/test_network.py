@@ -85,6 +85,7 @@ def why(url: str, **options: Any) -> BaseException:
         ("a.example:8080", ("http", "a.example", 8080, "", "", "")),
         ("localhost?next=http://b", ("http", "localhost", 80, "", "", "next=http://b")),
         ("//a.example", ("http", "a.example", 80, "", "", "")),
+        ("http://b\u00fccher.example", ("http", "xn--bcher-kva.example", 80, "", "", "")),
         ("http://ann:p%40ss@a.example", ("http", "a.example", 80, "ann", "p@ss", "")),
     ],
 )
@@ -104,6 +105,7 @@ def test_addresses(url: str, expected: tuple[Any, ...]) -> None:
         "http://a:99999",
         "http://[::1",
         "http://a/\r\nX: y",
+        "http://a..b",
         "a b",
         1,
     ],
@@ -116,6 +118,9 @@ def test_what_is_no_address(url: Any) -> None:
 def test_what_is_requested() -> None:
     parts = UrlParts("wss", "::1", 99, "primus", "a=b")
     assert str(parts) == "wss://[::1]:99/primus/?a=b"
+    assert UrlParts("ws", "a", 80, "/p\u00e4th", "n=\u0142&m=%20%C5%82[]").target == (
+        "/p%C3%A4th/?n=%C5%82&m=%20%C5%82[]"
+    )
     assert str(UrlParts("https", "a", 443, "/primus/spec", "", exact=True)) == "https://a/primus/spec"
 
 

@@ -8,6 +8,7 @@ stays complete.
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -233,3 +234,22 @@ def test_an_impure_protocol_is_found(house: Path, source: str) -> None:
 def test_a_monkey_patch_is_found(house: Path, source: str, found: int) -> None:
     (house / PACKAGE / "protocols" / "wire.py").write_text(source)
     assert len(monkey_patches(house)) == found
+
+
+# What `pip install` brings along (setup.py), by the names it is imported by; gevent brings greenlet's kin.
+INSTALLED = {"gevent", "greenlet", "werkzeug", "simplejson", "geventwebsocket"}
+# Extras: imported where somebody asks for them, inside functions or with an `except ImportError`.
+OPTIONAL = {"flask", "gunicorn", "cryptography", "msgpack", "orjson", "websockets", "redis"}
+
+
+def test_only_what_is_installed_is_imported() -> None:
+    """What the development tools bring along is not there after a plain `pip install`."""
+    known = modules()
+    allowed = INSTALLED | OPTIONAL | {PACKAGE} | set(sys.stdlib_module_names)
+    foreign = [
+        f"{module} -> {target}"
+        for module, path in known.items()
+        for target in sorted(imported_by(module, path, known))
+        if target.partition(".")[0] not in allowed
+    ]
+    assert foreign == []

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, NoReturn, TypeVar
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from ..errors import OptionError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 __all__ = ["TransportOptions", "choices", "flag", "option", "seconds", "size"]
 

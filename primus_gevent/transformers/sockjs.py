@@ -6,8 +6,8 @@ What we do otherwise than the original, besides what `protocols.sockjs` tells:
 - A binary WebSocket message ends the session as broken framing; the original reads it as text.
 - ``websocket=False`` answers 404 without the original's permission to keep that for a year.
 - ``response_limit`` counts bytes, where the original counts UTF-16 units.
-- Where the option `origins` names some, iframe, htmlfile and JSONP requests, which have no ``Origin``, are
-  told by their ``Referer``, and the iframe page is not cached. The original looks at no origin anywhere.
+- Where the option `origins` names some, iframe, htmlfile, JSONP and EventSource requests without ``Origin``
+  are told by their ``Referer``, and the iframe page is not cached. The original looks at no origin anywhere.
 - Polls have a Content-Length.
 
 And one thing is ours alone, for our own clients, so that no message is lost or doubled when a connection
@@ -98,8 +98,10 @@ FRAMINGS: Final = {
     "xhr_streaming": sockjs.XHR_STREAMING,
     "eventsource": sockjs.EVENTSOURCE,
 }
-# Browsers send no Origin with what a script tag or a frame asks for.
-SCRIPTED: Final = ("iframe", "htmlfile", "jsonp", "jsonp_send")
+# Browsers send no Origin with what a script tag or a frame asks for. EventSource does to another origin, but
+# whatever makes a session by GET can be asked for by a tag: with the visitor's cookies, and under an id that
+# the page's author has chosen, who could then send messages in the visitor's name.
+SCRIPTED: Final = ("iframe", "htmlfile", "jsonp", "jsonp_send", "eventsource")
 # What a script tag of another page could run, and listen to what is in it: `data: a["..."]` has a label.
 SCRIPT_LIKE: Final = ("jsonp", "eventsource")
 RECOVERABLE: Final = ("xhr", "xhr_streaming")

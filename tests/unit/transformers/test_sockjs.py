@@ -156,6 +156,7 @@ def test_pages_of_other_origins(serve: Callable[..., Server]) -> None:
         ("/a/b1/jsonp?c=x", "GET", "200 OK"),
         ("/a/b2/htmlfile?c=x", "GET", "200 OK"),
         ("/a/b3/jsonp_send", "POST", "500 Internal Server Error"),
+        ("/a/b4/eventsource", "GET", "200 OK"),
     ]
     for path, method, status in paths:
         for referer in (evil, None, "nonsense", "http://good.example.evil.example/"):
@@ -166,6 +167,12 @@ def test_pages_of_other_origins(serve: Callable[..., Server]) -> None:
         chunks, got, _ = server.begin(path, method, b"" if method == "POST" else None, HTTP_REFERER=good)
         assert got == status
         getattr(chunks, "close", lambda: None)()
+    for number, told in enumerate(
+        ({"HTTP_ORIGIN": "http://good.example"}, {"HTTP_SEC_FETCH_SITE": "same-origin"})
+    ):
+        chunks, got, _ = server.begin(f"/a/c{number}/eventsource", **told)
+        assert got == "200 OK"
+        chunks.close()
     _, headers, _ = server.ask("/iframe.html", HTTP_REFERER=good)
     assert headers["Cache-Control"].startswith("no-store")
     assert "Expires" not in headers

@@ -19,7 +19,9 @@
       websocket: { transport: { transports: ['websocket'] } } // ours; the official ones always begin with polling
     },
     polling: { polling: { websockets: false } },
-    sockjs: Object.fromEntries(['websocket', 'xhr-streaming', 'xhr-polling'].map((name) => [name, { transport: { transports: [name] } }])),
+    // it would take a slow machine for one that cannot do it
+    sockjs: Object.fromEntries(['websocket', 'xhr-streaming', 'xhr-polling'].map((name) =>
+      [name, { transport: { transports: [name], timeout: 8000 } }])),
     browserchannel: { streaming: {}, polling: { transport: { streaming: false } } }, // official clients always try to stream
     'socket.io': { websocket: {}, 'xhr-polling': { websockets: false } }
   };

@@ -31,16 +31,18 @@ from ..errors import (
     PluginError,
     PrimusError,
     ReadTimeout,
+    RemoteProtocolError,
     UnexpectedResponse,
 )
 from ..events import is_reserved
-from ..inbox import NOTHING, Inbox, Raw
+from ..inbox import NOTHING, Inbox
 from ..protocols import primus as own
 from ..transforms import DIRECTIONS, Packet, Transform, Turns, apply
 from ..transports.base import Connection
 from . import transports
 from .address import DEFAULT_URL, Address, UrlParts, query_of
 from .heartbeat import Heartbeat
+from .link import Link
 from .messages import Messages
 from .network import Network
 from .options import ClientOptions
@@ -50,7 +52,7 @@ from .timers import Clock, HubClock, Timers
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["CLIENT_EVENTS", "Link", "Socket"]
+__all__ = ["CLIENT_EVENTS", "Socket"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -70,64 +72,6 @@ REFUSALS = (401, 403)
 _FORGET = ""
 
 _thread_id = monkey.get_original("_thread", "get_ident")
-
-
-class Link:
-    """One connection, or the attempt at one: what a transport reports to, in the hub.
-
-    Once it is no longer the client's, late reports of its transport have no effect. It keeps the contract of
-    `transports.base.Receiver`, so that a connection of that kind can report to it directly.
-    """
-
-    __slots__ = ("_gone", "client", "transport")
-
-    def __init__(self, client: Socket) -> None:
-        self.client = client
-        self.transport: transports.ClientTransport | None = None
-        self._gone: Any = None  # an event, while there is something that can go
-
-    @property
-    def current(self) -> bool:
-        """Whether this is still the client's connection."""
-        return self.client._link is self
-
-    def opened(self, connection: Connection) -> None:
-        """There is a connection, which reports to this link already."""
-        self._gone = Event()
-        if self.current:
-            self.client._opened(connection)
-        else:
-            connection.close()
-
-    def receive(self, messages: Sequence[Raw]) -> None:
-        """These messages have come."""
-        if self.current:
-            self.client.receive(messages)
-
-    def error(self, error: BaseException) -> None:
-        """Something went wrong. If that was the end, `closed` follows."""
-        if self.current:
-            self.client._failed(error)
-
-    def closed(self, clean: bool) -> None:
-        """No message will follow; ``clean`` tells whether the server said goodbye."""
-        if self.current:
-            self.client._closed_below(clean)
-
-    def gone(self) -> None:
-        """Nothing is left of the connection."""
-        if self._gone is not None:
-            self._gone.set()
-
-    def close(self) -> None:
-        """End whatever there is."""
-        if self.transport is not None:
-            self.transport.close()
-
-    def wait_gone(self, timeout: float) -> None:
-        """Park the caller until the goodbye is over."""
-        if self._gone is not None:
-            self._gone.wait(timeout)
 
 
 class Socket(Inbox):
@@ -761,6 +705,8 @@ class Socket(Inbox):
         link = self._link
         before = self.ready_state
         self.clean = clean
+        if before == OPEN and not clean:
+            self._note_loss()
         self.announce("incoming::end")
         if self._link is not link:
             return
@@ -776,6 +722,16 @@ class Socket(Inbox):
             self._never_opened(None)
         elif before == OPEN:
             self._reconnect_or_end(link)
+
+    def _note_loss(self) -> None:
+        """Keep why an open connection has ended without a goodbye; that the server broke the protocol, with
+        a message beyond `max_length` for example, is an ``error`` too."""
+        failure = getattr(self.socket, "failure", None)
+        if failure is not None:
+            self.last_error = RemoteProtocolError(failure.reason, close_code=failure.code)
+            self.announce("error", self.last_error)
+        elif self.socket is not None:  # not dropped for want of a heartbeat, which has a reason of its own
+            self.last_error = ConnectError(f"the connection to {self.address} was lost", str(self.address))
 
     def _reconnect_or_end(self, link: Link | None) -> None:
         """Specification, `disconnect`: reconnect after an unintentional disconnect."""

@@ -88,6 +88,7 @@ class WebSocketTransport:
         "active",
         "close_code",
         "close_reason",
+        "failure",
         "framing",
         "full",
         "hub",
@@ -123,6 +124,7 @@ class WebSocketTransport:
         self.framing = "websocket" if protocol.deflate is None and not protocol.client else None
         self.close_code: int | None = None  # what the peer's Close frame said; 1005: it had no code
         self.close_reason = ""
+        self.failure: Failure | None = None  # how the peer broke the protocol
 
     def start(self, receiver: Receiver, early: bytes = b"") -> None:
         """Begin to read for ``receiver``; ``early`` is what came in the handshake's packets."""
@@ -230,6 +232,7 @@ class WebSocketTransport:
 
     def _fail(self, event: Failure) -> None:
         logger.debug("%r: the peer broke the protocol: %s", self, event.reason)
+        self.failure = event
         if not self._protocol.close_sent:
             self._append(self._protocol.close(event.code, event.reason))
         self._begin_linger(clean=False)

@@ -13,7 +13,7 @@ import gevent
 import pytest
 
 from primus_gevent.client import Socket
-from primus_gevent.errors import ConnectionClosed
+from primus_gevent.errors import ConnectionClosed, RemoteProtocolError
 from tests.support.hosts import Server, serve
 from tests.unit.hub import eventually, hub_errors
 
@@ -116,7 +116,7 @@ def test_id(server: Server) -> None:
 
 
 def test_the_server_ends(server: Server) -> None:
-    with connected(server, "end-data") as client:
+    with Socket(address(server, "end-data"), verify=False) as client:
         seen = events_of(client, "close", "end", "reconnecting")
         assert list(client) == [{"bye": "all"}]
         eventually(lambda: "end" in seen)
@@ -190,6 +190,8 @@ def test_a_message_beyond_max_length_ends_the_connection(server: Server) -> None
         with pytest.raises(ConnectionClosed) as caught:
             client.read(SECONDS)
         assert caught.value.clean is False
+        assert isinstance(caught.value.__cause__, RemoteProtocolError)
+        assert caught.value.__cause__.close_code == 1009
 
 
 def test_many_clients_in_one_process(server: Server) -> None:

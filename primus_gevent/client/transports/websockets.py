@@ -18,8 +18,9 @@ from ..address import UrlParts
 from ..answers import Answer
 
 if TYPE_CHECKING:
+    from ..link import Link
     from ..options import ClientOptions
-    from ..socket import Link, Socket
+    from ..socket import Socket
 
 __all__ = ["WebSockets", "open_websocket"]
 

@@ -8,7 +8,14 @@ import gevent
 import pytest
 
 from primus_gevent.client import CLIENT_EVENTS, Socket
-from primus_gevent.errors import ConnectError, ConnectionClosed, ConnectTimeout, UnexpectedResponse
+from primus_gevent.errors import (
+    ConnectError,
+    ConnectionClosed,
+    ConnectTimeout,
+    RemoteProtocolError,
+    UnexpectedResponse,
+)
+from primus_gevent.protocols.websocket import Failure
 from tests.unit.client.scripted import FAILED, FAST, OPENING, World, texts, visible
 from tests.unit.hub import turn
 
@@ -386,6 +393,26 @@ def test_an_error_of_an_open_connection_closes_nothing(world: World) -> None:
     assert client.events == ["incoming::error", "error"]
     assert [str(error) for error in errors] == ["odd"]
     assert client.is_open
+
+
+def test_why_it_was_lost(world: World) -> None:
+    client = world.connected(strategy=False)
+    world.transport.drop()
+    with pytest.raises(ConnectionClosed) as caught:
+        client.wait_open()
+    assert str(caught.value.__cause__) == "the connection to http://server.example was lost"
+
+
+def test_a_server_that_breaks_the_protocol_is_an_error_too(world: World) -> None:
+    client = world.connected(strategy=False)
+    errors: list[Exception] = []
+    client.on("error", errors.append)
+    client.socket.failure = Failure(1009, "message too long")
+    world.transport.drop()
+    (error,) = errors
+    assert isinstance(error, RemoteProtocolError)
+    assert (error.reason, error.close_code, client.last_error) == ("message too long", 1009, error)
+    assert visible(client.events) == ["error", "readyStateChange end", "close", "end"]
 
 
 # -- failing to connect

@@ -19,6 +19,7 @@ from primus_gevent.client.address import Address, UrlParts
 from primus_gevent.client.cookies import Cookies
 from primus_gevent.client.network import find_proxy
 from primus_gevent.client.options import ClientOptions
+from primus_gevent.client.transports import TRANSPORTS, register
 from primus_gevent.errors import (
     ConnectError,
     ConnectionClosed,
@@ -122,6 +123,16 @@ def test_what_is_requested() -> None:
         "/p%C3%A4th/?n=%C5%82&m=%20%C5%82[]"
     )
     assert str(UrlParts("https", "a", 443, "/primus/spec", "", exact=True)) == "https://a/primus/spec"
+
+
+def test_transports_of_ones_own() -> None:
+    register("tests.own", "tests.unit.client.scripted:Scripted")
+    try:
+        assert Socket(manual=True, transformer="Tests.Own").options.transformer == "tests.own"
+    finally:
+        del TRANSPORTS["tests.own"]
+    with pytest.raises(OptionError, match="'module:Class'"):
+        register("tests.own", "somewhere")
 
 
 # -- options

@@ -156,11 +156,11 @@ class ClientOptions:
                 raise settings.unknown(name, known, _RENAMED)
         if (checked.get("key") or checked.get("passphrase")) and not checked.get("cert"):
             raise OptionError("key and passphrase need cert", "cert")
-        expect = bool(checked.get("ping_timeout")) and "ping" not in checked
         # Only servers of Primus 7 and later make anybody set it: they ping, and take our pings for data.
-        if expect:
+        if checked.get("ping_timeout") and "ping" not in checked:
             checked["ping"] = False
-        return cls(**checked, extra=extra, expect_pings=expect or not checked.get("ping", True))
+        expect = bool(checked.get("ping_timeout")) and not checked["ping"]
+        return cls(**checked, extra=extra, expect_pings=expect)
 
     def get(self, name: str, default: Any = None) -> Any:
         """An option by its name, also one of a plugin's; ``default`` where there is none."""

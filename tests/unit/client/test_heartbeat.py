@@ -94,8 +94,7 @@ def test_options(world: World) -> None:
 
 
 def test_ping_false_sends_none(world: World) -> None:
-    """But looks for those of the server."""
-    client = world.connected(ping=False, ping_timeout=False)
+    client = world.connected(ping=False)
     world.clock.advance(6000)
     assert (world.transport.sent, client.events) == ([], [])
 
@@ -213,6 +212,13 @@ def test_ping_timeout_without_ping_expects_them_from_the_start(world: World) -> 
     world.clock.advance(44.9)
     assert (world.transport.sent, client.events) == ([], [])
     world.clock.advance(0.1)
+    assert "offline" in client.events
+
+
+def test_ping_timeout_without_pings_of_ours_expects_them_too(world: World) -> None:
+    """What `connect` gives a client of Primus 7 and later."""
+    client = world.connected(ping=False, ping_timeout=45)
+    world.clock.advance(45)
     assert "offline" in client.events
 
 

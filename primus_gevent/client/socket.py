@@ -213,6 +213,9 @@ class Socket(Inbox):
             ReadTimeout: the server has not told it in time.
             ConnectionClosed: there is no connection any more.
         """
+        self._check_thread()
+        if fn is None and not self._more:
+            raise self._closed_error()
         answer: Any = AsyncResult()
         known = getattr(self.socket, "id", None)
         if known:
@@ -232,8 +235,6 @@ class Socket(Inbox):
         failed = lambda *_: answer.set_exception(self._closed_error())  # noqa: E731
         self.once("end", failed)
         try:
-            if not self._more:
-                raise self._closed_error()
             answer.wait(timeout)
             if not answer.ready():
                 raise ReadTimeout("the server did not answer in time")
@@ -382,14 +383,17 @@ class Socket(Inbox):
         Returns:
             False when that was done before.
         """
+        self._check_thread()
         if self._destroyed:
             return False
         self._destroyed = True
         # Behind "end", which waits for a `data` listener that is still busy.
         self._last_words.append(("destroy",))
         self._last_words.append((_FORGET,))
-        if not self.end() and not self._dispatching:
-            self._say_last_words()
+        if not self.end():
+            self._stop()  # it may never have begun
+            if not self._dispatching:
+                self._say_last_words()
         self.buffer.clear()
         return True
 
@@ -431,13 +435,18 @@ class Socket(Inbox):
 
     def _send(self, data: Any) -> bool:
         """Without the transforms: Primus's own messages come here directly."""
-        if self.buffer and self.ready_state == OPEN:
+        if self.buffer and self._carries:
             # An `open` listener may write before the queue was sent: it goes first.
             self._flush()
-        if self.ready_state != OPEN:
+        if not self._carries:
             self._enqueue(data)
             return True
         return self._encode_and_send(data)
+
+    @property
+    def _carries(self) -> bool:
+        # A connection that was dropped for its silence is gone before the state says so.
+        return self.ready_state == OPEN and self.socket is not None
 
     def _enqueue(self, data: Any) -> None:
         limit = self.options.queue_size
@@ -449,7 +458,7 @@ class Socket(Inbox):
 
     def _flush(self) -> None:
         with self._turns:
-            while self.buffer and self.ready_state == OPEN:
+            while self.buffer and self._carries:
                 self._encode_and_send(self.buffer.popleft())
 
     def _encode_and_send(self, data: Any) -> bool:
@@ -474,7 +483,7 @@ class Socket(Inbox):
     def send_own(self, message: str) -> None:
         """Send a message of Primus's own; it is of no use later. Never blocks."""
         socket = self.socket
-        if self.ready_state != OPEN or socket is None:
+        if not self._carries:
             return
         if socket.full:
             self._messages.dropped("heartbeats")
@@ -663,7 +672,7 @@ class Socket(Inbox):
         link = self._link
         self.socket = connection
         self.last_error = None
-        self.latency = self.clock.now() - self._started
+        self.latency = max(self.clock.now() - self._started, 0.0)
         self.timers.clear("connect")
         outage = self.recovery.succeed()
         if self._choked:
@@ -808,14 +817,18 @@ class Socket(Inbox):
 
     def _finish(self, *more: tuple[Any, ...]) -> None:
         """No message will come. The last events wait for `data` listeners that still have some to take."""
-        self._more = False
-        self._settled.set()
-        self._ended.set()
-        self._stop_waiting()
+        self._stop()
         self._last_words.extendleft(reversed((("end",), *more)))
         self._start_flow()
         if not self._dispatching:
             self._say_last_words()
+
+    def _stop(self) -> None:
+        """Nobody is to wait any more: not to read, not for a connection, not for the end."""
+        self._more = False
+        self._settled.set()
+        self._ended.set()
+        self._stop_waiting()
 
     def _check_thread(self) -> None:
         if _thread_id() != self._thread:

@@ -226,6 +226,16 @@ def test_a_write_while_the_queue_is_flushed_goes_behind_it(world: World) -> None
     assert world.transport.sent == ["1", "2", "3"]
 
 
+def test_what_an_offline_listener_writes_waits_in_order(world: World) -> None:
+    """The dead connection is gone by then, though the state has not changed yet."""
+    client = world.connected()
+    client.on("offline", lambda: [client.write(n) for n in (1, 2, 3)])
+    world.clock.advance(35)
+    world.clock.advance(0.5)
+    world.transport.accept()
+    assert world.transport.sent == texts(1, 2, 3)
+
+
 # -- transforms
 
 
@@ -339,6 +349,9 @@ def test_id_waits_for_the_answer(made: Listening) -> None:
     turn()
     made.client.end()
     assert isinstance(asking.get(timeout=5), ConnectionClosed)
+    with pytest.raises(ConnectionClosed):
+        made.client.id()
+    assert not made.client.buffer, "no question is left for the next connection"
 
 
 def test_id_of_a_connection_that_knows_it_and_before_it_is_open(world: World) -> None:
@@ -562,6 +575,15 @@ def test_wait_end(world: World) -> None:
     assert waiting.get(timeout=5) is True
     client.open()
     assert client.wait_end(0) is False
+
+
+def test_nobody_waits_for_a_client_that_was_destroyed_before_it_began(world: World) -> None:
+    client = world.make(manual=True, listen=False)
+    waiting = [gevent.spawn(error_of, wait) for wait in (client.read, client.wait_open, client.wait_end)]
+    turn()
+    client.destroy()
+    gevent.joinall(waiting, timeout=5, raise_error=True)
+    assert [type(one.value) for one in waiting] == [ConnectionClosed, ConnectionClosed, type(None)]
 
 
 # -- plugins, threads

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-import zlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
 from gevent import get_hub
 
 from .. import hosts
-from ..errors import HandshakeError, HostError, OptionError
+from ..errors import HandshakeError, HostError
 from ..hosts import Host, Taken
 from ..middleware import Response
 from ..middleware.builtin import NO_CACHE
@@ -104,7 +103,7 @@ class Upgrades:
         self._max_length = max_length or options.max_length
         self._open = open_transport
         self._farewell = farewell
-        self._compression = _compression(options.compression) if compresses else False
+        self._compression = DeflateOptions.parse(options.compression) if compresses else False
         self._limits = WebSocketLimits(
             write_buffer=options.write_buffer,
             write_timeout=options.write_timeout,
@@ -229,18 +228,3 @@ def _find_host(environ: dict[str, Any], start_response: Any) -> tuple[Host | Non
     except HostError as error:
         logger.error("cannot take a WebSocket: %s", error)
         return None, refusal(501, "This server cannot take over the connection")
-
-
-def _compression(option: Any) -> bool | DeflateOptions:
-    if isinstance(option, bool):
-        return option
-    try:
-        deflate = DeflateOptions(**option)
-        zlib.compressobj(deflate.level, memLevel=deflate.mem_level)  # it knows best what it takes
-        if deflate.threshold < 0:
-            raise ValueError("threshold is below 0")
-    except (TypeError, ValueError) as error:
-        raise OptionError(
-            f"option 'compression' takes level, mem_level and threshold: {error}", "compression"
-        ) from None
-    return deflate

@@ -7,7 +7,7 @@ PYTHON ?= python3
 ARGS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format bench soak conformance coverage clean venv-demo venv-dev npm system
+.PHONY: help demo test lint format bench matrix soak conformance coverage clean venv-demo venv-dev npm system
 
 help:  ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,9 @@ bench: venv-dev  ## run every benchmark and record the results (ARGS="--quick" f
 	  .venv/bin/python benchmarks/$$question.py --json benchmarks/results/$$question.json $(ARGS) || exit 1; echo; \
 	done
 	@.venv/bin/python benchmarks/library_size.py --json benchmarks/results/library_size.json $(if $(findstring --quick,$(ARGS)),--quick)
+
+matrix: venv-dev npm system  ## play the interop suite and write its support tables into the docs
+	@scripts/matrix
 
 soak: venv-dev npm system  ## the long runs that look for leaks and drift
 	@.venv/bin/python -m pytest -m soak --timeout 3600 $(ARGS)

@@ -89,8 +89,8 @@ def over(transformers: str, client: str, server: str = "python", *, ways: str = 
     return Pair(client, server, tuple(transformers.split()), tuple(ways.split()), **more)  # type: ignore[arg-type]
 
 
-NEW = "sockjs browserchannel socket.io"  # frameworks of text, without their native clients' generations
-NEW_8 = "sockjs browserchannel"  # those that Primus 8 has
+TEXT = "sockjs browserchannel socket.io"  # the frameworks that carry text only
+TEXT_8 = "sockjs browserchannel"  # those of them that Primus 8 has
 ALL = "websockets engine.io sockjs browserchannel socket.io faye polling"
 ALL_8 = "websockets engine.io sockjs browserchannel faye polling"
 EVERY_WAY = "websocket xhr-streaming xhr-polling upgrade polling streaming"
@@ -124,15 +124,17 @@ PAIRS = [
     over("engine.io", "primus24", "primus24"),
     over("sockjs", "ours", ways="websocket xhr-streaming xhr-polling"),
     over("browserchannel socket.io", "ours", ways="streaming polling websocket xhr-polling"),
-    over(NEW_8, "primus8", ways="websocket xhr-streaming xhr-polling"),
-    over(NEW, "primus24", ways="websocket xhr-polling"),
-    over(NEW, "ours", browser=True, ways="xhr-streaming xhr-polling"),
-    over(NEW_8, "primus8", browser=True, ways="xhr-streaming"),
-    over(NEW, "primus24", browser=True, ways="xhr-streaming xhr-polling"),
-    over(f"{NEW_8} faye", "ours", "primus8", ways="xhr-streaming websocket"),
-    over(f"{NEW} faye", "ours", "primus24", ways="xhr-streaming websocket"),
-    over(NEW_8, "primus8", "primus8", ways="websocket"),
-    over(NEW, "primus24", "primus24", ways="websocket"),
+    over(TEXT_8, "primus8", ways="websocket xhr-streaming xhr-polling"),
+    over(TEXT, "primus24", ways="websocket xhr-polling"),
+    over(TEXT, "ours", browser=True, ways="xhr-streaming xhr-polling"),
+    over(TEXT_8, "primus8", browser=True, ways="xhr-streaming"),
+    # Where SockJS 0.3 polls, its server learns of an end by the next heartbeat only.
+    over(TEXT_8, "primus24", browser=True, ways="xhr-streaming"),
+    over("socket.io", "primus24", browser=True, ways="xhr-polling"),
+    over(f"{TEXT_8} faye", "ours", "primus8", ways="xhr-streaming websocket"),
+    over(f"{TEXT} faye", "ours", "primus24", ways="xhr-streaming websocket"),
+    over(TEXT_8, "primus8", "primus8", ways="websocket"),
+    over(TEXT, "primus24", "primus24", ways="websocket"),
     # A server that runs all transformers at once.
     over(ALL, "ours", ways=EVERY_WAY, several=True),
     over(ALL, "ours", ways="xhr-streaming", several=True, browser=True),
@@ -182,12 +184,12 @@ PARSER_PAIRS = [
     over("engine.io", "primus8", "primus8", ways="polling", parsers=MORE),
     over("engine.io", "primus24", "primus24", ways="polling", parsers=MORE_24),
     # Bytes travel as text between our ends, and cannot between others.
-    over(NEW, "ours", ways="xhr-streaming websocket", parsers=(*MORE_24, "orjson")),
-    over(NEW, "ours", ways="xhr-streaming xhr-polling", browser=True, parsers=("msgpack", "binary")),
-    over(NEW_8, "primus8", ways="xhr-streaming", parsers=MORE),
-    over(NEW, "primus24", ways="websocket", parsers=("ejson", "jsonh", "binary")),
-    over(NEW_8, "ours", "primus8", ways="websocket", parsers=("ejson",)),
-    over(NEW, "ours", "primus24", ways="websocket", parsers=("ejson", "jsonh")),
+    over(TEXT, "ours", ways="xhr-streaming websocket", parsers=(*MORE_24, "orjson")),
+    over(TEXT, "ours", ways="xhr-streaming xhr-polling", browser=True, parsers=("msgpack", "binary")),
+    over(TEXT_8, "primus8", ways="xhr-streaming", parsers=MORE),
+    over(TEXT, "primus24", ways="websocket", parsers=("ejson", "jsonh", "binary")),
+    over(TEXT_8, "ours", "primus8", ways="websocket", parsers=("ejson",)),
+    over(TEXT, "ours", "primus24", ways="websocket", parsers=("ejson", "jsonh")),
 ]
 
 

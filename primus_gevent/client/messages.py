@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from gevent import monkey
+from gevent import get_hub, monkey
 
 from .. import parsing
 from ..dispatchers import Dispatchers
@@ -56,7 +56,8 @@ class Messages:
 
 def _dispatchers() -> Dispatchers:
     """Of this thread's hub, for all of its clients: each has listeners to run now and then."""
-    found: Dispatchers | None = getattr(_local, "dispatchers", None)
-    if found is None:
-        found = _local.dispatchers = Dispatchers()
-    return found
+    hub = get_hub()
+    known: tuple[Any, Dispatchers] | None = getattr(_local, "dispatchers", None)
+    if known is None or known[0] is not hub:  # a hub can be destroyed, and its greenlets with it
+        known = _local.dispatchers = (hub, Dispatchers())
+    return known[1]

@@ -217,6 +217,23 @@ def test_from_a_plain_thread(server: Server) -> None:
     assert got == ["from a thread"]
 
 
+def test_a_hub_that_is_destroyed_takes_only_its_own_clients_along(server: Server) -> None:
+    """Some programs and test suites do so between their parts."""
+    got: list[Any] = []
+
+    def work() -> None:
+        for part in (1, 2):
+            with Socket(address(server, "listen"), verify=False) as client:
+                client.on("open", lambda part=part: client.write(part))
+                got.append(client.read(SECONDS))
+            gevent.get_hub().destroy(destroy_loop=True)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join(2 * SECONDS)
+    assert got == [1, 2]
+
+
 SCRIPT = """
 import sys
 {patch}

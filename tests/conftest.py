@@ -9,8 +9,16 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
-# What is quick and says most exactly what is wrong comes first; folders that are not named come before these.
-SLOW_FOLDERS = ("fuzz", "contract", "conformance", "demo", "interop")
+# What takes longest comes first: the processes that share the run should end together.
+SLOW_FIRST = (
+    "conformance",
+    "interop/test_interop.py",
+    "unit/library",
+    "interop",
+    "contract",
+    "demo",
+    "fuzz",
+)
 
 # A shared machine is slow at times: a deadline per example would fail for that and nothing else.
 settings.register_profile("default", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -28,7 +36,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     here = Path(__file__).parent
 
     def rank(item: pytest.Item) -> int:
-        folder = item.path.relative_to(here).parts[0]
-        return SLOW_FOLDERS.index(folder) + 1 if folder in SLOW_FOLDERS else 0
+        path = item.path.relative_to(here).as_posix()
+        places = (place for place, name in enumerate(SLOW_FIRST) if path.startswith(name))
+        return next(places, len(SLOW_FIRST))
 
     items.sort(key=rank)

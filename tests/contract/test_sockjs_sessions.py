@@ -44,6 +44,19 @@ def server(own_server: Server) -> Iterator[Server]:
         yield own_server
 
 
+@pytest.fixture(scope="module")
+def any_patient_server() -> Iterator[Server]:
+    with sockjs_server("own", transport={"disconnect_delay": 6.0}) as server:
+        yield server
+
+
+@pytest.fixture
+def patient(any_patient_server: Server) -> Iterator[Server]:
+    """For what takes longer than `DELAY`."""
+    with leaves_nothing(any_patient_server):
+        yield any_patient_server
+
+
 def next_frame(stream: Stream) -> str:
     """Of an xhr stream, without heartbeats."""
     while (chunk := stream.chunk().decode()) == "h\n":
@@ -425,9 +438,9 @@ def test_messages_that_come_twice(server: Server) -> None:
     client.drop()
 
 
-def test_largest_message(server: Server) -> None:
+def test_largest_message(patient: Server) -> None:
     message = json.dumps("x" * ((1 << 20) - 2))
-    client = SockJS(server, "echo").open()
+    client = SockJS(patient, "echo").open()
     client.send(message)
     assert client.poll() == f"a[{json.dumps(message)}]"
     client.send(json.dumps("x" * ((1 << 20) - 1)))
@@ -435,22 +448,22 @@ def test_largest_message(server: Server) -> None:
     client.drop()
 
 
-def test_largest_message_in_escapes(server: Server) -> None:
+def test_largest_message_in_escapes(patient: Server) -> None:
     """Nothing but quotation marks, and nothing but emojis, which clients escape."""
     marks = json.dumps('"' * ((1 << 19) - 1))
     faces = json.dumps("😀" * ((1 << 18) - 1), ensure_ascii=False)
     for text in (marks, faces):
-        client = SockJS(server, "echo").open()
+        client = SockJS(patient, "echo").open()
         client.send(text)
         assert json.loads(poll_message_text(client)) == json.loads(text)
         client.drop()
-        client = SockJS(server, "echo")
+        client = SockJS(patient, "echo")
         form = "d=" + "".join(f"%{byte:02x}" for byte in json.dumps([text]).encode())
         assert client.poll_response("jsonp", c="c").status == 200
         assert client.post(form, "jsonp_send", FORM).body == b"ok"
         assert messages_of(jsonp_frame(client.poll_response("jsonp", c="c").body, "c")) != []
         client.drop()
-        socket = SockJS(server, "echo").open_websocket()
+        socket = SockJS(patient, "echo").open_websocket()
         socket.send_messages(text)
         assert json.loads(socket.recv_messages()[0]) == json.loads(text)
         socket.drop()

@@ -15,6 +15,9 @@ from examples import own_transformer
 from primus_gevent import OptionError, Primus, UnknownNameError, library, transformers
 from tests.unit.fakes import ENVIRON
 
+# The example registers itself when it is imported; other tests want to know ours only.
+del transformers.TRANSFORMERS["reversed"], library.OUTSIDE["reversed"], library.TRANSFORMER_PARTS["reversed"]
+
 ROOT = Path(__file__).resolve().parents[3]
 UPGRADE = {"HTTP_UPGRADE": "websocket", "HTTP_CONNECTION": "Upgrade"}
 

@@ -8,18 +8,13 @@ test.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.support.interop import ADVICE, slug
+from tests.support.interop import listed, play, serving, slug
 
-HERE = Path(__file__).parent
-SCRIPT = HERE / "browserchannel_clients.js"
-SECONDS = 100.0  # below the time limit of a test, so that the reason is told
+SCRIPT = Path(__file__).parent / "browserchannel_clients.js"
 
 # `quick` has the noops that the scenarios count on.
 SERVERS = {
@@ -33,63 +28,20 @@ SERVERS = {
 pytestmark = pytest.mark.interop
 
 
-def names() -> dict[str, list[str]]:
-    """What there is to play; without Node something that cannot pass, so that nothing is left out."""
-    try:
-        listed = subprocess.run(
-            ["node", "--no-deprecation", SCRIPT, "--list"],
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=30,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return {"ways": ["any"], "scenarios": ["the suite can be listed"]}
-    found: dict[str, list[str]] = json.loads(listed.stdout)
-    return found
-
-
-NAMES = names()
+NAMES = listed(SCRIPT, {"ways": ["any"], "scenarios": ["the suite can be listed"]})
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[dict[str, str]]:
-    """The addresses of both test servers. They must have nothing to complain about."""
-    command = [sys.executable, HERE / "server.py", json.dumps(list(SERVERS.values()))]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        line = process.stdout.readline()
-        if line:
-            ports = json.loads(line)["ports"]
-            yield {name: f"http://127.0.0.1:{port}" for name, port in zip(SERVERS, ports, strict=True)}
-        process.kill()
-        complaints = process.communicate()[1]
-    assert complaints == ""
-
-
-@pytest.fixture(scope="module")
-def failures(servers: dict[str, str]) -> dict[tuple[str, str], str]:
+def failures() -> dict[tuple[str, ...], str]:
     """What came of each scenario: nothing, or why it has failed."""
-    try:
-        # the client's packages use what Node has deprecated since
-        done = subprocess.run(
-            ["node", "--no-deprecation", SCRIPT, json.dumps(servers)],
-            capture_output=True,
-            text=True,
-            timeout=SECONDS,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        pytest.fail(f"{error}\n{ADVICE}", pytrace=False)
-    if done.returncode:
-        pytest.fail(f"{done.stderr}\n{ADVICE}", pytrace=False)
-    results = [json.loads(line) for line in done.stdout.splitlines()]
+    with serving(SERVERS) as addresses:
+        results = play(SCRIPT, json.dumps(addresses))
     return {(one["way"], one["scenario"]): one["failure"] for one in results}
 
 
 @pytest.mark.parametrize("scenario", NAMES["scenarios"], ids=slug)
 @pytest.mark.parametrize("way", NAMES["ways"])
-def test_browserchannel_client(way: str, scenario: str, failures: dict[tuple[str, str], str]) -> None:
+def test_browserchannel_client(way: str, scenario: str, failures: dict[tuple[str, ...], str]) -> None:
     failure = failures.get((way, scenario), "was not played")
     if failure:
         pytest.fail(failure, pytrace=False)

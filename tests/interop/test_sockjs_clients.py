@@ -5,49 +5,26 @@ The scenarios are in ``sockjs_scenarios.js``, and are played in one Node process
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.interop import ADVICE, slug
+from tests.support.interop import listed, play, slug
 
 SCRIPT = Path(__file__).parent / "sockjs_run.js"
-SECONDS = 115.0  # below the time limit of a test, so that the reason is told
 
 pytestmark = pytest.mark.interop
 
 
-def names() -> dict[str, Any]:
-    """What there is to play; without Node something that cannot pass, so that nothing is left out."""
-    try:
-        listed = subprocess.run(
-            ["node", SCRIPT, "--list"], capture_output=True, text=True, check=True, timeout=30
-        )
-    except (OSError, subprocess.SubprocessError):
-        return {"places": {"any": ["any"]}, "scenarios": ["the suite can be listed"]}
-    found: dict[str, Any] = json.loads(listed.stdout)
-    return found
-
-
-NAMES = names()
+NAMES = listed(SCRIPT, {"places": {"any": ["any"]}, "scenarios": ["the suite can be listed"]})
 
 
 @pytest.fixture(scope="module")
 def results() -> list[dict[str, Any]]:
     """What came of all scenarios; the last one is what the servers had to say."""
-    try:
-        done = subprocess.run(
-            ["node", SCRIPT, sys.executable], capture_output=True, text=True, timeout=SECONDS, check=False
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        pytest.fail(f"{error}\n{ADVICE}", pytrace=False)
-    if done.returncode:
-        pytest.fail(f"{done.stderr}\n{ADVICE}", pytrace=False)
-    return [json.loads(line) for line in done.stdout.splitlines()]
+    return play(SCRIPT, sys.executable)
 
 
 @pytest.mark.parametrize("scenario", NAMES["scenarios"], ids=slug)

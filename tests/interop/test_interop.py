@@ -38,6 +38,7 @@ def runs(request: pytest.FixtureRequest) -> Iterator[dict[Pair, Future[Run]]]:
 
 
 @pytest.mark.interop
+@pytest.mark.timeout(300)  # the first test of a pair waits for all its scenarios
 @pytest.mark.parametrize(
     ("pair", "played", "scenario"),
     [
@@ -45,7 +46,7 @@ def runs(request: pytest.FixtureRequest) -> Iterator[dict[Pair, Future[Run]]]:
             pair,
             played,
             scenario,
-            marks=[pytest.mark.browser] * pair.browser,
+            marks=[pytest.mark.browser] * pair.browser + [pytest.mark.soak] * pair.is_rehearsal,
             id=f"{pair}-{played}-{slug(scenario)}",
         )
         for pair in (*PAIRS, *PARSER_PAIRS)

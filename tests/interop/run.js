@@ -259,7 +259,7 @@ function plan() {
     const base = { transformer: served(transformer) };
     // all with the same limit, which is the default of ours; of a session it is for a whole request, or what is around a message
     const limit = settings.server === 'primus8' ? { maxLength: frameworks.session(transformer) ? 2 * MIB : MIB } : {};
-    const timeout = 1.5;
+    const timeout = 4;
     const beats = {
       pinging: { ...base, parser, timeout },
       // the official one gives a client no longer for its answer than until the next ping

@@ -572,7 +572,7 @@
 
   // --- heartbeats ---
 
-  const TIMEOUT = 1.5; // seconds, as the `timeout` of the servers for this
+  const TIMEOUT = 4; // seconds, as the `timeout` of the servers for this
   const LONG = 3 * TIMEOUT * 1000 + 500; // ms: three timeouts and some
 
   const NO_HEARTBEAT = 'this client and this server have no direction of heartbeats in common';

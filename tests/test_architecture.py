@@ -34,6 +34,7 @@ FLOORS = {
     "session": 1,
     "settings": 1,
     "transforms": 1,
+    "transport_options": 1,
     "inbox": 2,
     "library": 2,
     "introductions": 2,

@@ -145,6 +145,7 @@ class HTTPClient:
     def __init__(self, network: Network) -> None:
         self._network = network
         self._idle: dict[Key, list[Any]] = {}
+        self._closed = False
 
     def request(
         self,
@@ -232,7 +233,7 @@ class HTTPClient:
 
     def _keep(self, key: Key, sock: Any) -> None:
         idle = self._idle.setdefault(key, [])
-        if len(idle) < MAX_IDLE:
+        if len(idle) < MAX_IDLE and not self._closed:
             idle.append(sock)
         else:
             sock.close()
@@ -248,7 +249,8 @@ class HTTPClient:
         return None
 
     def close(self) -> None:
-        """Close the connections that are kept."""
+        """Close the connections that are kept, and keep none any more."""
+        self._closed = True
         for idle in self._idle.values():
             while idle:
                 idle.pop().close()

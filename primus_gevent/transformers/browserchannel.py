@@ -26,9 +26,9 @@ from ..protocols import browserchannel as protocol
 from ..protocols.browserchannel import BadData, Chunks, Query, Scripts
 from ..request import RequestRecord
 from ..session import GONE
+from ..transport_options import TransportOptions, option, refuse, seconds, size
 from ..transports.polling import LEFT, Body, Poll
 from .browserchannel_session import ChannelSession
-from .options import TransportOptions, option, refuse, seconds, size
 from .requests import Header, Requests, query_of
 from .upgrade import Upgrades
 

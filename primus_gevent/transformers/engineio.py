@@ -24,11 +24,11 @@ from ..middleware.origins import is_script_allowed
 from ..protocols import engineio
 from ..request import RequestRecord
 from ..session import GONE, OPEN
+from ..transport_options import TransportOptions, choices, flag, option, refuse, seconds, size
 from ..transports.base import Receiver
 from ..transports.polling import Poll
 from ..transports.websocket import WebSocketTransport
 from .engineio_session import JAVASCRIPT, EngineSession, Probe
-from .options import TransportOptions, choices, flag, option, refuse, seconds, size
 from .requests import CUT_SECONDS, Filled, Header, Requests, query_of
 from .upgrade import Upgrades
 

@@ -16,10 +16,10 @@ from gevent import get_hub
 
 from ..protocols.deflate import PerMessageDeflate
 from ..protocols.primus import SERVER_CLOSE
+from ..transport_options import TransportOptions
 from ..transports.flusher import Flusher
 from ..transports.gevent_websocket import GeventWebSocketProtocol, GeventWebSocketTransport
 from ..transports.websocket import WebSocketLimits
-from .options import TransportOptions
 from .upgrade import Upgrades
 from .websockets import WebSockets
 

@@ -51,9 +51,9 @@ from ..protocols import socketio
 from ..protocols.forms import field_of
 from ..request import RequestRecord
 from ..session import GONE, OPEN, Packet
+from ..transport_options import TransportOptions, choices, flag, option, refuse, seconds
 from ..transports.base import Receiver
 from ..transports.websocket import WebSocketTransport
-from .options import TransportOptions, choices, flag, option, refuse, seconds
 from .requests import Filled, Header, Requests, query_of
 from .socketio_session import HTMLFILE, WEBSOCKET, Handshakes, Nobody, SocketIOSession
 from .upgrade import Upgrades

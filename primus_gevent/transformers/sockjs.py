@@ -46,9 +46,9 @@ from ..protocols import sockjs
 from ..protocols.sockjs import Framing
 from ..request import RequestRecord
 from ..session import OPEN, Packet, Sessions
+from ..transport_options import TransportOptions, flag, option, refuse, seconds, size
 from ..transports.base import Receiver
 from ..transports.websocket import WebSocketTransport
-from .options import TransportOptions, flag, option, refuse, seconds, size
 from .requests import Filled, Header, Requests, query_of
 from .sockjs_session import PONG_SECONDS, SockJSSession
 from .upgrade import Upgrades

@@ -9,9 +9,9 @@ from typing import Any
 from ..middleware.exchange import Exchange
 from ..protocols.primus import SERVER_CLOSE
 from ..request import RequestRecord
+from ..transport_options import TransportOptions
 from ..transports.base import Receiver
 from ..transports.websocket import WebSocketTransport
-from .options import TransportOptions
 from .upgrade import Upgrades
 
 __all__ = ["WebSockets"]

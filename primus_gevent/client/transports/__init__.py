@@ -17,6 +17,11 @@ TRANSPORTS = {
     "websockets": (".websockets", "WebSockets"),
     "faye": (".websockets", "WebSockets"),  # the same wire; see `transformers.faye`
     "uws": (".websockets", "WebSockets"),  # a third package for it, which an original server may have
+    "engine.io": (".engineio", "EngineIO"),
+    "polling": (".engineio", "Polling"),
+    "sockjs": (".sockjs", "SockJS"),
+    "browserchannel": (".browserchannel", "BrowserChannel"),
+    "socket.io": (".socketio", "SocketIO"),
 }
 
 

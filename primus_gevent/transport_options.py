@@ -1,4 +1,7 @@
-"""The option `transport`: what one transformer can be told, checked when its server is made."""
+"""The option `transport`: what one framework can be told, checked when the server or the client is made.
+
+Each check takes an option's name and the value that was given, and returns what is kept.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
-from ..errors import OptionError
+from .errors import OptionError
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["TransportOptions", "choices", "flag", "option", "seconds", "size"]
+__all__ = ["TransportOptions", "choices", "flag", "option", "refuse", "seconds", "size", "text"]
 
 Check = Callable[[str, Any], Any]
 Own = TypeVar("Own", bound="TransportOptions")
@@ -68,6 +71,13 @@ def flag(name: str, value: Any) -> bool:
     """True or False."""
     if not isinstance(value, bool):
         refuse(name, "True or False", value)
+    return value
+
+
+def text(name: str, value: Any) -> str:
+    """Any text."""
+    if not isinstance(value, str):
+        refuse(name, "a text", value)
     return value
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -168,7 +169,7 @@ class ClientSession:
 
     def _leave(self) -> None:
         # The reader goes on meanwhile, since servers may end a session with the request that waits.
-        with gevent.Timeout(self._client.options.close_timeout, False):
+        with suppress(_TooLate), gevent.Timeout(self._client.options.close_timeout, _TooLate):
             try:
                 if self._writer is not None:
                     self._writer.join()
@@ -217,12 +218,6 @@ class ClientSession:
             self._writer = None
             if not done:  # nothing that comes later may arrive without what is lost here
                 self._held = True
-
-    def prepare(self, payload: Raw) -> bytes:
-        """Nothing is shared between clients: see `framing`."""
-        raise NotImplementedError
-
-    send_prepared = prepare
 
     @property
     def full(self) -> bool:
@@ -302,12 +297,13 @@ class ClientSession:
     def _address(self, path: str = "", more: Mapping[str, Any] | None = None) -> UrlParts:
         """The URL of something below the pathname. Primus's query is on every request, and a number, which
         keeps caches away."""
-        query = query_of(self._url.query, {**(more or {}), "t": self._requests})
+        parameters = {name: str(value) for name, value in (more or {}).items()}
+        url: UrlParts = replace(self._url)
+        url.query = query_of(url.query, {**parameters, "t": str(self._requests)})
         self._requests += 1
-        if not path:
-            return replace(self._url, query=query)
-        base = self._url.pathname.strip("/")
-        return replace(self._url, pathname=f"/{base}/{path}", query=query, exact=True)
+        if path:
+            url.pathname, url.exact = f"/{url.pathname.strip('/')}/{path}", True
+        return url
 
     def _request(
         self,
@@ -384,7 +380,8 @@ class ClientSession:
         if self._over:
             return
         self._opened = True
-        self._link.opened(self)
+        connection: Any = self  # what can be set in `Connection` is told here
+        self._link.opened(connection)
         self._start_writer()  # heartbeats may have come before
 
     def _take(self, messages: Sequence[Raw]) -> None:
@@ -460,6 +457,10 @@ class ClientSession:
     def __repr__(self) -> str:
         state = "over" if self._over else "open" if self._opened else "opening"
         return f"<{type(self).__name__} {self.name} {state}>"
+
+
+class _TooLate(Exception):
+    """The goodbye has taken its time."""
 
 
 class _Nobody:

@@ -34,12 +34,20 @@ class Dispatchers:
     def run(self, task: Callable[..., None], *args: Any) -> None:
         """Run ``task(*args)`` in a greenlet: up to its first blocking call at once if called in the hub,
         otherwise soon. What it raises is logged."""
+        if self._idle:
+            worker = self._idle.pop()
+            hub = worker.parent
+            if getcurrent() is hub:
+                worker.switch(_TASK, task, args)
+            else:
+                hub.loop.run_callback(worker.switch, _TASK, task, args)
+            return
         hub = get_hub()
-        worker = self._idle.pop() if self._idle else greenlet(self._work, hub)
+        worker = greenlet(self._work, hub)
         if getcurrent() is hub:
-            worker.switch([_TASK, task, args])
+            worker.switch([task, args])
         else:
-            hub.loop.run_callback(worker.switch, [_TASK, task, args])
+            hub.loop.run_callback(worker.switch, [task, args])
 
     def stop(self) -> None:
         """Let the idle greenlets end, and keep none from now on; `run` still runs.
@@ -48,41 +56,42 @@ class Dispatchers:
         garbage collector cannot see through.
         """
         self._room = 0
-        idle, self._idle = self._idle, []
+        idle = self._idle[:]
+        self._idle.clear()
         for worker in idle:
             get_hub().loop.run_callback(worker.switch, None)
 
-    def _work(self, job: list[Any] | None) -> None:
+    def _work(self, first: list[Any]) -> None:
+        task, args = first
+        first.clear()  # what a greenlet was first switched to with is kept as long as it lives
         hub = get_hub()
         me: Any = getcurrent()
-        while job is not None:
-            _, task, args = job
-            job.clear()  # what a greenlet was first switched to with is kept as long as it lives
+        idle = self._idle
+        while True:
             try:
                 task(*args)
             except FAILURES:
                 logger.exception("%r failed", task)
-            if len(self._idle) >= self._room:
+            if len(idle) >= self._room:
                 return
-            del task, args, job  # or an idle worker would keep the last spark alive
-            me.gr_context = None  # nor may the next spark find the context variables of the last one
-            self._idle.append(me)
-            job = self._next(hub, me)
-
-    def _next(self, hub: Any, me: Any) -> list[Any] | None:
-        """Park until there is something to do; None to end.
-
-        A timeout that a listener did not cancel, or a waiter that it left, wakes this greenlet too.
-        """
-        while True:
-            try:
-                job = hub.switch()
-            except GreenletExit:
-                if me in self._idle:
-                    self._idle.remove(me)
-                return None
-            except FAILURES as error:
-                logger.debug("a listener left something behind: %r", error)
-                continue
-            if job is None or (type(job) is list and job and job[0] is _TASK):
-                return job
+            task = args = job = None  # or an idle worker would keep the last spark alive
+            if me.gr_context is not None:
+                me.gr_context = None  # nor may the next spark find the context variables of the last one
+            idle.append(me)
+            # Until there is something to do. A timeout that a listener did not cancel, or a waiter that it
+            # left, wakes this greenlet too.
+            while True:
+                try:
+                    job = hub.switch()
+                except GreenletExit:
+                    if me in idle:
+                        idle.remove(me)
+                    return
+                except FAILURES as error:
+                    logger.debug("a listener left something behind: %r", error)
+                    continue
+                if job is None:
+                    return
+                if type(job) is tuple and len(job) == 3 and job[0] is _TASK:
+                    break
+            _, task, args = job

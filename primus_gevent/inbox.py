@@ -326,15 +326,22 @@ class Inbox(Emitter):
                 self._note("incoming::data", raw)
             if not self._more:
                 return  # a listener has hung up
-        waiter = self._waiter
-        if waiter is not None and len(messages) == 1:
+        if len(messages) == 1:
+            # The usual case, straight into a greenlet: this returns when it parks.
             raw = messages[0]
-            if (TEXT_MARK if type(raw) is str else BYTES_MARK) in raw[:32] and self._answered(raw):  # type: ignore[operator]
+            waiter = self._waiter
+            if waiter is not None:
+                if (TEXT_MARK if type(raw) is str else BYTES_MARK) in raw[:32] and self._answered(raw):  # type: ignore[operator]
+                    return
+                self._waiter = None
+                waiter.switch(raw)
                 return
-            # Straight into the greenlet that waits: this returns when it parks again.
-            self._waiter = None
-            waiter.switch(raw)
-            return
+            if self._flowing and self._ready and not self._dispatching and not self._inbox:
+                if (TEXT_MARK if type(raw) is str else BYTES_MARK) in raw[:32] and self._answered(raw):  # type: ignore[operator]
+                    return
+                self._dispatching = True
+                self._owner.run(self._dispatch, raw)
+                return
         self._file(messages)
 
     def _file(self, messages: Sequence[Raw]) -> None:
@@ -437,33 +444,41 @@ class Inbox(Emitter):
         self._flowing = bool(self._registered("data"))
         self.watched = any(self._registered(event) for event in WATCHED)
 
-    def _dispatch(self) -> None:
-        """Emit what waits; then whatever has waited for that. Never raises."""
+    def _dispatch(self, raw: Raw | None = None) -> None:
+        """Emit this message and what waits; then whatever has waited for that. Never raises."""
         try:
+            if raw is not None:
+                self._dispatch_one(raw)
             while self._inbox and self._flowing:
-                raw = self._take()
-                message = self._decode(raw)
-                if message is _DROPPED:
-                    continue
-                if self._owner.incoming:
-                    packet = self._transform(message, raw, FAILURES)
-                    if packet is None:
-                        continue
-                    if not self._registered("data"):
-                        self._put_back(raw)  # the listeners were removed meanwhile: it is for `read`
-                        break
-                    message, raw = packet.data, packet.raw
-                self._emit_data(message, raw)
+                self._dispatch_one(self._take())
             self._drained()
         finally:
             self._dispatching = False
+
+    def _dispatch_one(self, raw: Raw) -> None:
+        message = self._decode(raw)
+        if message is _DROPPED:
+            return
+        if self._owner.incoming:
+            packet = self._transform(message, raw, FAILURES)
+            if packet is None:
+                return
+            if not self._registered("data"):
+                self._put_back(raw)  # the listeners were removed meanwhile: it is for `read`
+                return
+            message, raw = packet.data, packet.raw
+        self._emit_data(message, raw)
 
     def _emit_data(self, message: Any, raw: Raw) -> None:
         for listener in self._registered("data"):
             if listener.once:
                 self._discard("data", listener)
             try:
-                listener(message, raw)
+                # What `Listener` does for any number of arguments.
+                if listener.accepted == 1:
+                    listener.function(message)
+                else:
+                    listener(message, raw)
             except FAILURES as error:
                 self._fail("a data listener", error)
 

@@ -36,6 +36,7 @@ __all__ = ["BrowserChannel", "ChannelOptions"]
 
 TEST_SECONDS: Final = 2.0  # between the two pieces of the test's second phase
 STREAM_BYTES: Final = 10 * 1024  # after which a back channel ends, so that its client acknowledges
+METHODS: Final = "GET, POST"
 FRAMING_BYTES: Final = 65536  # what one request may have beside a message of the greatest length
 ESCAPED: Final = 3  # bytes that a form needs for one byte, at most
 
@@ -153,7 +154,9 @@ class BrowserChannel:
                 return self._begin(exchange, start_response, query)
             return self._post(session, exchange, start_response, query)
         if method != "GET":
-            return self._answer(exchange, start_response, b"Method not allowed", "405 Method Not Allowed")
+            allowed = [("Allow", METHODS)]
+            status = "405 Method Not Allowed"
+            return self._answer(exchange, start_response, b"Method not allowed", status, headers=allowed)
         if query.type == protocol.TERMINATE:
             if session is not None:
                 Requests.in_hub(session, session.take_in, session.terminate(query.rid))

@@ -130,7 +130,8 @@ class EngineIO:
         if exchange.upgrade:
             if transport != "websocket":
                 return self._error(exchange, start_response, 3)
-            return self._upgrader.accept(exchange, start_response, partial(self._probe, session, query))
+            attach = partial(self._probe, session, query)
+            return self._upgrader.accept(exchange, start_response, attach, moves=True)
         if transport != "polling" or session.transport is not None:
             return self._error(exchange, start_response, 3)
         method = exchange.environ["REQUEST_METHOD"]

@@ -259,7 +259,8 @@ class SocketIO:
         session = self.requests.sessions.get(id_)
         if session is not None and exchange.upgrade:
             self.requests.supersede(session)  # the poll's answer must not come after what follows here
-        return self._upgrader.accept(exchange, start_response, partial(self._attach, id_))
+        attach = partial(self._attach, id_)
+        return self._upgrader.accept(exchange, start_response, attach, moves=session is not None)
 
     def _attach(
         self, id_: str, transport: WebSocketTransport, record: RequestRecord, here: bool

@@ -110,8 +110,14 @@ class Upgrades:
             close_timeout=options.close_timeout,
         )
 
-    def accept(self, exchange: Exchange, start_response: Any, attach: Attach) -> Iterable[bytes]:
-        """Answer a request with a connection for ``attach``, or with what is wrong with it."""
+    def accept(
+        self, exchange: Exchange, start_response: Any, attach: Attach, *, moves: bool = False
+    ) -> Iterable[bytes]:
+        """Answer a request with a connection for ``attach``, or with what is wrong with it.
+
+        Args:
+            moves: the client has a session already and brings it here, so a server that is full has room.
+        """
         environ = exchange.environ
         try:
             handshake = ServerHandshake.parse(environ, compression=self._compression)
@@ -128,7 +134,7 @@ class Upgrades:
             if host.upgraded:
                 return self._close_upgraded(host, REFUSED, "This origin is not allowed", final=True)
             return exchange.respond(start_response, refusal(403, "This origin is not allowed"))
-        busy = self._primus.refuses()
+        busy = "" if moves else self._primus.refuses()
         if busy:
             if host.upgraded:
                 return self._close_upgraded(host, 1013, busy)

@@ -100,6 +100,7 @@ def test_other_paths_are_passed_on(server: Server) -> None:
 def test_other_methods(server: Server, method: str) -> None:
     response = get(server, "/primus/bind?VER=8", method)
     assert (response.status, response.body) == (405, b"" if method == "HEAD" else b"Method not allowed")
+    assert response.headers["allow"] == "GET, POST"
     expect_headers(response)
 
 

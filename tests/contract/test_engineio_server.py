@@ -141,6 +141,7 @@ def test_no_room() -> None:
         assert (response.status, response.headers["retry-after"]) == (503, "1")
         with server.client() as client:
             assert client.handshake("/primus/?EIO=4&transport=websocket").status == 503
+        sessions[0].upgrade()  # who is in already takes no room by moving
         for session in sessions:
             session.send("x")
             assert session.recv_message() == "x"

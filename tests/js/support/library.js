@@ -2,6 +2,7 @@
 
 // The library as our compiler makes it. Python is the one that runs the tests, or else the project's own.
 const { execFileSync } = require('child_process');
+const { createHash } = require('crypto');
 const fs = require('fs');
 const os = require('os');
 const path = require('path');
@@ -10,15 +11,35 @@ const ROOT = path.join(__dirname, '..', '..', '..');
 const OWN_PYTHON = path.join(ROOT, '.venv', 'bin', 'python');
 const PYTHON = process.env.PYTHON || (fs.existsSync(OWN_PYTHON) ? OWN_PYTHON : 'python3');
 
+// What one run of pytest has compiled, for all its Node programs: most of the time it takes is that of Python's start.
+const SHARED = process.env.PRIMUS_TEST_COMPILED;
+
 const compiled = new Map();
 
 /** The text of the library, for settings spelled as in Python; `format` is among them. */
 function compile(settings = {}) {
   const key = JSON.stringify(settings);
-  if (!compiled.has(key)) {
-    compiled.set(key, execFileSync(PYTHON, [path.join(__dirname, 'compile.py'), key], { encoding: 'utf8' }));
-  }
+  if (!compiled.has(key)) compiled.set(key, SHARED ? shared(key) : run(key));
   return compiled.get(key);
+}
+
+function run(key) {
+  return execFileSync(PYTHON, [path.join(__dirname, 'compile.py'), key], { encoding: 'utf8' });
+}
+
+function shared(key) {
+  const file = path.join(SHARED, `${createHash('sha256').update(key).digest('hex')}.js`);
+  try {
+    return fs.readFileSync(file, 'utf8');
+  } catch (error) {
+    if (error.code !== 'ENOENT') throw error;
+  }
+  const text = run(key);
+  // Others may look for it meanwhile: they find all of it, or nothing.
+  const unfinished = `${file}.${process.pid}`;
+  fs.writeFileSync(unfinished, text);
+  fs.renameSync(unfinished, file);
+  return text;
 }
 
 let folder = null;

@@ -7,11 +7,12 @@ that has sent a ping is never pinged.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Collection
 from typing import Any, Literal
 
 import gevent
+
+from . import clock
 
 __all__ = ["Sweep"]
 
@@ -67,7 +68,7 @@ class Sweep:
 
     def _run(self) -> None:
         while (sparks := list(self._sparks())) or any(self._watched):
-            now, now_ms = time.monotonic(), int(time.time() * 1000)
+            now, now_ms = clock.monotonic(), int(clock.now() * 1000)
             for spark in sparks:
                 self._look(spark, now, now_ms)
             for sessions in self._watched:

@@ -10,7 +10,6 @@ Knows nothing of sockets, frames or who the peer is.
 from __future__ import annotations
 
 import logging
-import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final, Protocol
@@ -18,6 +17,7 @@ from typing import Any, Final, Protocol
 from gevent import get_hub
 from greenlet import getcurrent
 
+from . import clock
 from .dispatchers import FAILURES
 from .errors import ConcurrencyError, ConnectionClosed, ParserError, ReadTimeout
 from .events import Emitter, Listener
@@ -161,7 +161,7 @@ class Inbox(Emitter):
             raise ConcurrencyError(
                 f"this {self._KIND} has data listeners: they get its messages, read() does not"
             )
-        deadline = None if timeout is None else time.monotonic() + timeout
+        deadline = None if timeout is None else clock.monotonic() + timeout
         while True:
             raw: Any = (
                 self._take() if self._inbox else self._park() if deadline is None else self._wait(deadline)
@@ -224,7 +224,7 @@ class Inbox(Emitter):
         return bool(messages <= owner.inbox_messages // 4 and self._inbox_bytes <= owner.inbox_bytes // 4)
 
     def _wait(self, deadline: float) -> Any:
-        timer = self._hub.loop.timer(max(deadline - time.monotonic(), 0))
+        timer = self._hub.loop.timer(max(deadline - clock.monotonic(), 0))
         timer.start(self._wake, _TIMEOUT)
         try:
             raw = self._park()

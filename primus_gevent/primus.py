@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import os
 import secrets
-import time
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import cached_property
@@ -17,7 +16,7 @@ from urllib.parse import parse_qsl
 import gevent
 from gevent.event import Event
 
-from . import parsing, transformers
+from . import clock, parsing, transformers
 from .client.address import Address, hostport
 from .client.connect import heartbeats
 from .client.socket import Socket
@@ -422,7 +421,7 @@ class Primus(Serving):
         Args:
             id: that `new_id` made, where the framework's client knows it too.
         """
-        spark = self.Spark(self, connection, id or self.new_id(), record, time.monotonic())
+        spark = self.Spark(self, connection, id or self.new_id(), record, clock.monotonic())
         self._open_sockets += 1
         return spark
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable
 from typing import Any, Literal, Protocol
+
+from .. import clock
 
 __all__ = ["Clock", "HubClock", "Timer", "Timers"]
 
@@ -41,7 +42,7 @@ class HubClock:
         self._loop = hub.loop
 
     def now(self) -> float:
-        return time.time()
+        return clock.now()
 
     def call_later(self, seconds: float, fn: Callable[[], Any]) -> Timer:
         timer: Any = self._loop.timer(min(seconds, LONGEST))

@@ -21,12 +21,16 @@ from primus_gevent.errors import HostError
 from primus_gevent.hosts import gevent_websocket, gunicorn, pywsgi
 from primus_gevent.hosts.base import Environ, Host, StartResponse, Taken, set_nodelay
 
-__all__ = ["Host", "Taken", "close_after", "connection", "find", "strip"]
+__all__ = ["HOST_KEY", "Host", "Taken", "close_after", "connection", "find", "strip"]
 
 SERVERS = (
     "gevent.pywsgi.WSGIServer, 'gunicorn -k gevent', 'gunicorn -k gevent_pywsgi', gevent-websocket, "
     "or Primus.create_server"
 )
+
+# A way of its own to hand over connections, for who calls the application without any of these servers: a
+# function that makes the `Host` of a request. No client can set it, because headers are called HTTP_.
+HOST_KEY = "wsgi.primus_host"
 
 # What a server puts into the environ and a connection that outlives its request must not keep alive.
 SERVER_KEYS = (
@@ -36,6 +40,7 @@ SERVER_KEYS = (
     "wsgi.early_hints",
     "wsgi.file_wrapper",
     "wsgi.input",
+    HOST_KEY,
     "wsgi.websocket",
 )
 
@@ -53,6 +58,9 @@ def find(environ: Environ, start_response: StartResponse) -> Host:
     if environ.get("HTTP_TRANSFER_ENCODING") or environ.get("CONTENT_LENGTH", "0").strip() not in ("", "0"):
         raise HostError("an upgrade request with a body cannot be taken over")
     host: Host | None
+    if HOST_KEY in environ:
+        host = environ[HOST_KEY](environ, start_response)
+        return host
     for module in (gevent_websocket, pywsgi, gunicorn):
         host = module.find(environ, start_response)
         if host is not None:

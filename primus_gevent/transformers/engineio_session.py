@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from .. import clock
 from ..errors import RemoteProtocolError
 from ..protocols import engineio
 from ..session import GONE, OPEN, Packet, Raw, Session
@@ -63,7 +63,7 @@ class EngineSession(Session):
         self.post: Poll | None = None  # the one that brings packets right now
         self.probe: Probe | None = None
         self._heard = True  # since the last `tick`
-        self._heard_at = self._pinged_at = time.monotonic()  # of revision 4: when it could last be heard
+        self._heard_at = self._pinged_at = clock.monotonic()  # of revision 4: when it could last be heard
         self._awaits_pong = False
 
     # -- packets
@@ -279,7 +279,7 @@ class Probe:
     def __init__(self, session: EngineSession, transport: WebSocketTransport, seconds: float) -> None:
         self._session = session
         self._transport = transport
-        self._deadline = time.monotonic() + seconds
+        self._deadline = clock.monotonic() + seconds
         self._noops: Any = None
         self._ended = False
 

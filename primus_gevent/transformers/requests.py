@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import errno
 import gzip
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import gevent
 from gevent.event import Event
 
-from .. import hosts
+from .. import clock, hosts
 from ..errors import RemoteProtocolError
 from ..middleware import Response, accepts_gzip, inherited, status_line
 from ..middleware.exchange import Exchange
@@ -142,7 +141,7 @@ class Requests:
         Returns:
             Whether it is; a client that takes no bytes can keep it for longer than anybody should wait.
         """
-        deadline = time.monotonic() + CUT_SECONDS
+        deadline = clock.monotonic() + CUT_SECONDS
         while (earlier := session.carrier) is not None:
             assert isinstance(earlier, Poll)
             if earlier.left():
@@ -158,7 +157,7 @@ class Requests:
 
         A client that was cut off may be back before its end was seen here: that one is waited for.
         """
-        deadline = time.monotonic() + CUT_SECONDS
+        deadline = clock.monotonic() + CUT_SECONDS
         while (earlier := getattr(session, place)) is not None:
             if not earlier.left():
                 return False
@@ -171,7 +170,7 @@ class Requests:
     def _wait_free(session: Session, deadline: float) -> bool:
         event = Event()
         session.when_free(event.set)
-        return bool(event.wait(max(0, deadline - time.monotonic())))
+        return bool(event.wait(max(0, deadline - clock.monotonic())))
 
     # -- requests that bring messages
 
@@ -215,12 +214,12 @@ class Requests:
 
     def _wait_resumed(self, session: Session, poll: Poll, start_response: Any, patience: float) -> None:
         """Wait until the spark wants messages again; meanwhile the body stays where it is."""
-        deadline = time.monotonic() + max(self.limits.away_timeout, self._body_seconds, patience)
+        deadline = clock.monotonic() + max(self.limits.away_timeout, self._body_seconds, patience)
         session.await_resume(poll)
         try:
             outcome = WOKEN
             while session.paused and outcome is WOKEN:
-                outcome = poll.wait(max(0, deadline - time.monotonic()))
+                outcome = poll.wait(max(0, deadline - clock.monotonic()))
         finally:
             session.forget(poll)
         if outcome is LEFT:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import json
 import logging
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from gevent import get_hub
 
+from .. import clock
 from ..errors import RemoteProtocolError
 from ..protocols import socketio
 from ..protocols.carried import MARK, from_text, to_text
@@ -67,7 +67,7 @@ class SocketIOSession(Session):
         self._max_length = max_length
         self._heard = False  # whether the client must have got the first packet of all
         self._deaf_at = 0.0  # when nobody here listened
-        self._beat_at = time.monotonic()  # when the last heartbeat was sent, or answered
+        self._beat_at = clock.monotonic()  # when the last heartbeat was sent, or answered
         self._awaits_beat = False
         self.push(socketio.CONNECTED)
 
@@ -118,7 +118,7 @@ class SocketIOSession(Session):
             # It tries one after the other, and waits for this before it takes one.
             self.put_back([socketio.CONNECTED])
         self._name = name
-        self._beat_at = time.monotonic()
+        self._beat_at = clock.monotonic()
         self._awaits_beat = False
 
     def move_to(self, transport: WebSocketTransport) -> None:
@@ -171,7 +171,7 @@ class SocketIOSession(Session):
             packet = socketio.decode(text)
             if packet.type == socketio.HEARTBEAT:
                 self._awaits_beat = False
-                self._beat_at = time.monotonic()
+                self._beat_at = clock.monotonic()
             elif packet.type == socketio.DISCONNECT and not packet.endpoint:
                 self.deliver(messages)
                 self.take_leave()
@@ -316,7 +316,7 @@ class Handshakes:
             self._remove(next(iter(self._records)))
             self._dropped("handshakes over the limit")
         self._size += record.size
-        self._records[id] = (record, time.monotonic() + self._seconds)
+        self._records[id] = (record, clock.monotonic() + self._seconds)
         if self._timer is None:
             self._start(self._seconds)
 
@@ -350,7 +350,7 @@ class Handshakes:
 
     def _expire(self) -> None:
         self._stop()
-        now = time.monotonic()
+        now = clock.monotonic()
         while self._records:
             id_, (_, end) = next(iter(self._records.items()))
             if end > now:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket as stdlib_socket
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from io import BytesIO
@@ -13,6 +12,7 @@ from typing import Any, Final
 import gevent
 from greenlet import getcurrent
 
+from .. import clock
 from ..errors import RemoteProtocolError
 
 __all__ = ["LATE", "LEFT", "MIN_BYTES_PER_SECOND", "WOKEN", "Body", "Poll", "has_left", "read_body"]
@@ -101,7 +101,7 @@ class Poll:
 
     def answer_with(self, size: int, seconds: float) -> None:
         """The answer is ready, with so many bytes; its first ones may take so many seconds."""
-        self.deadline = time.monotonic() + seconds + size / MIN_BYTES_PER_SECOND
+        self.deadline = clock.monotonic() + seconds + size / MIN_BYTES_PER_SECOND
 
     def cut(self) -> bool:
         """Make `wait` return as if the client had left, or the sending fail; False if that cannot be done."""

@@ -78,5 +78,5 @@ setup(
         "msgpack": ["msgpack>=1.2.4,<2"],
         "orjson": ["orjson>=3.10,<4"],
     },
-    entry_points={"console_scripts": ["primus-gevent = primus_gevent.__main__:main"]},
+    entry_points={"console_scripts": ["primus-gevent = primus_gevent.cli:main"]},
 )

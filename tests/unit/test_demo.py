@@ -17,7 +17,8 @@ from werkzeug.test import Client as PageClient
 
 import primus_gevent
 from primus_gevent import demo
-from primus_gevent.__main__ import address, main
+from primus_gevent.cli import main
+from primus_gevent.cli.listening import address
 from tests.support.client import TEXT, Client, close, frame
 from tests.support.demo import Demo, running_demo
 

@@ -55,13 +55,16 @@ def find(environ: Environ, start_response: StartResponse) -> Host:
     if protocol != "HTTP/1.1":
         # Over HTTP/2, gunicorn's socket is the one connection that all requests share.
         raise HostError(f"a connection can be taken over from HTTP/1.1 only, not from {protocol}")
+    # First, and whatever the request looks like: it has been upgraded, so nobody else can end it.
+    host: Host | None = gevent_websocket.find(environ, start_response)
+    if host is not None:
+        return host
     if environ.get("HTTP_TRANSFER_ENCODING") or environ.get("CONTENT_LENGTH", "0").strip() not in ("", "0"):
         raise HostError("an upgrade request with a body cannot be taken over")
-    host: Host | None
     if HOST_KEY in environ:
-        host = environ[HOST_KEY](environ, start_response)
-        return host
-    for module in (gevent_websocket, pywsgi, gunicorn):
+        lent: Host = environ[HOST_KEY](environ, start_response)
+        return lent
+    for module in (pywsgi, gunicorn):
         host = module.find(environ, start_response)
         if host is not None:
             return host

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from gevent.pywsgi import Input
+
 from primus_gevent.hosts.base import Environ, Headers, StartResponse, Taken, set_nodelay
 from primus_gevent.hosts.pywsgi import PywsgiHost
 
@@ -32,6 +34,10 @@ class GeventWebSocketHost(PywsgiHost):
         # three others are what its own `close` sets; they hold the socket.
         websocket.closed = True
         websocket.stream = websocket.raw_write = websocket.raw_read = None
+        body = self.handler.wsgi_input if self.handler is not None else None
+        if isinstance(body, Input):
+            # Of a request that is to be refused for having one: pywsgi would read the rest of it.
+            body.content_length, body.chunked_input = 0, False
         set_nodelay(self.rfile.raw._sock)
         return super().switch(headers)
 

@@ -157,6 +157,9 @@ def _check_request(environ: Mapping[str, Any]) -> None:
     connection = {token.lower() for token in parse_tokens(str(environ.get("HTTP_CONNECTION", "")))}
     if "upgrade" not in connection:
         raise HandshakeError("Connection does not name Upgrade", status=400)
+    # Nobody could say where it ends and the first frame begins: servers leave the reading of it to us.
+    if environ.get("HTTP_TRANSFER_ENCODING") or environ.get("CONTENT_LENGTH", "0").strip() not in ("", "0"):
+        raise HandshakeError("a WebSocket handshake has no body", status=400)
     if str(environ.get("HTTP_SEC_WEBSOCKET_VERSION", "")).strip(" \t") != VERSION:
         raise HandshakeError(
             f"only version {VERSION} of WebSocket is spoken here",

@@ -122,7 +122,8 @@ class Upgrades:
         try:
             handshake = ServerHandshake.parse(environ, compression=self._compression)
         except HandshakeError as error:
-            return exchange.respond(start_response, refusal(error.status, error.reason, error.headers))
+            exchange.answer = refusal(error.status, error.reason, error.headers)
+            return self.refuse(exchange, start_response)
         host, answer = _find_host(environ, start_response)
         if host is None:
             return exchange.respond(start_response, answer)
@@ -142,7 +143,7 @@ class Upgrades:
         return self._connect(host, handshake, exchange, attach)
 
     def refuse(self, exchange: Exchange, start_response: Any) -> Iterable[bytes]:
-        """Give a layer's answer to an upgrade request."""
+        """Give an answer of HTTP, a layer's for example, to an upgrade request."""
         if "wsgi.websocket" in exchange.environ:
             host, _ = _find_host(exchange.environ, start_response)
             if host is not None and host.upgraded:

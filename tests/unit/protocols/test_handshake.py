@@ -70,6 +70,8 @@ def test_other_spellings_of_a_good_request(changes: dict[str, str]) -> None:
         ({"HTTP_CONNECTION": None}, 400, []),
         ({"HTTP_CONNECTION": "keep-alive"}, 400, []),
         ({"HTTP_CONNECTION": "not-upgrade"}, 400, []),
+        ({"CONTENT_LENGTH": "5"}, 400, []),
+        ({"HTTP_TRANSFER_ENCODING": "chunked"}, 400, []),
         ({"HTTP_SEC_WEBSOCKET_VERSION": None}, 426, [*UPGRADE, ("Sec-WebSocket-Version", "13")]),
         ({"HTTP_SEC_WEBSOCKET_VERSION": "8"}, 426, [*UPGRADE, ("Sec-WebSocket-Version", "13")]),
         ({"HTTP_SEC_WEBSOCKET_VERSION": "13, 8"}, 426, [*UPGRADE, ("Sec-WebSocket-Version", "13")]),

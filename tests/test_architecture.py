@@ -243,7 +243,7 @@ def test_a_monkey_patch_is_found(house: Path, source: str, found: int) -> None:
 # What `pip install` brings along (setup.py), by the names it is imported by; gevent brings greenlet's kin.
 INSTALLED = {"gevent", "greenlet", "werkzeug", "simplejson", "geventwebsocket"}
 # Extras: imported where somebody asks for them, inside functions or with an `except ImportError`.
-OPTIONAL = {"flask", "gunicorn", "cryptography", "msgpack", "orjson", "websockets", "redis"}
+OPTIONAL = {"flask", "pytest", "gunicorn", "cryptography", "msgpack", "orjson", "websockets", "redis"}
 
 
 def test_only_what_is_installed_is_imported() -> None:

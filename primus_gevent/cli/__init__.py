@@ -124,6 +124,8 @@ def unknown_command(word: str) -> str:
 
 def one_line(error: BaseException) -> str:
     """What happened, and why; errors say most of it by themselves."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
     text = " ".join(str(error).split()) or type(error).__name__
     cause = error.__cause__
     if isinstance(cause, PrimusError) and str(cause) not in text:

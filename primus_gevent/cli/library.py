@@ -91,7 +91,7 @@ def run(given: argparse.Namespace, console: Console) -> int:
     path = Path(given.output) if given.output else None
     format_ = given.format or ("esm" if path is not None and path.suffix == ".mjs" else "script")
     if path is None and given.types:
-        console.result(types().rstrip("\n"))
+        console.result(types(format_).rstrip("\n"))
         return 0
     text = compiled(given, format_, console)
     if path is None:
@@ -99,13 +99,28 @@ def run(given: argparse.Namespace, console: Console) -> int:
         return 0
     write(path, text, console)
     if given.types:
-        write(path.with_suffix(TYPES.get(path.suffix, ".d.ts")), types(), console)
+        write(path.with_suffix(TYPES.get(path.suffix, ".d.ts")), types(format_), console)
     return 0
 
 
-def types() -> str:
-    """The declarations, for every format."""
-    return (resources.files(javascript) / "primus.d.ts").read_text("utf-8")
+# An assignment is what TypeScript asks of CommonJS, and refuses of an ES module.
+ASSIGNED = "export = Primus;\nexport as namespace Primus;\n"
+EXPORTED = """\
+export default Primus;
+export { Primus };
+export import EventEmitter = Primus.EventEmitter;
+"""
+
+
+def types(format_: str) -> str:
+    """The TypeScript declarations of a client."""
+    text = (resources.files(javascript) / "primus.d.ts").read_text("utf-8")
+    if format_ != "esm":
+        return text
+    before, found, after = text.partition(ASSIGNED)
+    if not found:
+        raise Failure("primus.d.ts does not export as expected; this is a mistake in the package")
+    return before + EXPORTED + after
 
 
 def write(path: Path, text: str, console: Console) -> None:

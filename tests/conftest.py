@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
-import tempfile
 from pathlib import Path
 
 import pytest
@@ -32,19 +30,6 @@ settings.load_profile("ci" if os.environ.get("CI") else "default")
 # Under nohup, or as a background job, this process ignores signals; the servers that it starts would, too.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
-
-# Where the Node programs of this run share what they have compiled (tests/js/support/library.js).
-COMPILED = "PRIMUS_TEST_COMPILED"
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):  # a worker has it from the process that started it
-        os.environ[COMPILED] = tempfile.mkdtemp(prefix="primus-compiled-")
-
-
-def pytest_unconfigure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):
-        shutil.rmtree(os.environ.pop(COMPILED), ignore_errors=True)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,7 +4,7 @@
 const assert = require('node:assert');
 const http = require('http');
 const { spawn } = require('child_process');
-const { describe, test } = require('node:test');
+const { after, describe, test } = require('node:test');
 const { compile, load, save } = require('./support/library');
 const { record, visible } = require('./support/browser');
 const { next, start } = require('./support/servers');
@@ -28,7 +28,7 @@ const NAMES = Array.from(new Set(WAYS.map(([transformer]) => transformer)));
 const serverOf = (transformer) => (transformer === 'polling' ? 'engine.io' : transformer);
 // The original that has it.
 const originalOf = (transformer) => (transformer === 'socket.io' ? 2 : 8);
-const EXIT_MS = 10000;
+const EXIT_MS = 30000;
 
 /** Run a program that has `Primus`, `url` and `options`; resolves with its output when it has ended by itself. */
 function program(body, { transformer, url, options, format = 'script' }) {
@@ -57,19 +57,29 @@ const ECHO = `
 `;
 
 describe('a program ends when its client has', () => {
+  const peers = new Map(); // by transformer
+  const peerOf = (transformer) => {
+    const name = serverOf(transformer);
+    if (!peers.has(name)) peers.set(name, startPeer('own', { transformer: name }));
+    return peers.get(name);
+  };
+  after(async () => {
+    for (const peer of peers.values()) await (await peer).stop();
+  });
+
   for (const [transformer, options] of WAYS) {
     test(`${transformer} ${JSON.stringify(options)}`, async () => {
-      const peer = await startPeer('own', { transformer: serverOf(transformer) });
+      const peer = await peerOf(transformer);
       const expected = /^hello (polling|websocket|xhr-streaming|xhr-polling|streaming|long-polling)\n$/;
       assert.match(await program(ECHO, { transformer, url: peer.url, options }), expected);
-      await peer.stop();
+      await peer.empty();
     });
   }
 
   test('as ES module', async () => {
-    const peer = await startPeer('own', { transformer: 'engine.io' });
+    const peer = await peerOf('polling');
     assert.match(await program(ECHO, { transformer: 'polling', format: 'esm', url: peer.url, options: {} }), /^hello polling\n$/);
-    await peer.stop();
+    await peer.empty();
   });
 });
 

@@ -12,7 +12,7 @@ const NAMES = [process.env.CHROMIUM, 'chromium', 'chromium-browser', 'google-chr
 const FLAGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-dev-shm-usage', '--disable-quic',
   '--no-first-run', '--disable-extensions', '--disable-background-networking', '--disable-component-update',
   '--disable-sync', '--disable-default-apps'];
-const PAGE_MS = 20000;
+const PAGE_MS = 30000;
 const ATTEMPTS = 3;
 // What a test with one visit may take.
 const LIMIT_MS = (ATTEMPTS + 1) * PAGE_MS;

@@ -11,14 +11,15 @@ const ROOT = path.join(__dirname, '..', '..', '..');
 const OWN_PYTHON = path.join(ROOT, '.venv', 'bin', 'python');
 const PYTHON = process.env.PYTHON || (fs.existsSync(OWN_PYTHON) ? OWN_PYTHON : 'python3');
 
-// What one run of pytest has compiled, for all its Node programs: most of the time it takes is that of Python's start.
+// What all Node programs of a run of pytest share (tests/unit/library): most of the time of compiling is Python's start,
+// and everything else in the process waits meanwhile.
 const SHARED = process.env.PRIMUS_TEST_COMPILED;
 
 const compiled = new Map();
 
 /** The text of the library, for settings spelled as in Python; `format` is among them. */
 function compile(settings = {}) {
-  const key = JSON.stringify(settings);
+  const key = JSON.stringify(Object.fromEntries(Object.entries(settings).sort()));
   if (!compiled.has(key)) compiled.set(key, SHARED ? shared(key) : run(key));
   return compiled.get(key);
 }

@@ -21,6 +21,7 @@ def library(source: str, environ: Mapping[str, Any]) -> Response:
     headers = [("ETag", etag), ("Cache-Control", "no-cache"), ("X-Content-Type-Options", "nosniff")]
     known = environ.get("HTTP_IF_NONE_MATCH", "")
     if known.strip() == "*" or etag[2:] in known:
+        headers.append(("Vary", "Accept-Encoding"))  # all that 200 would have (RFC 9110, section 15.4.5)
         return Response(304, headers=headers, content_type="text/javascript; charset=utf-8")
     return Response(200, body, "text/javascript; charset=utf-8", headers, packed=packed)
 

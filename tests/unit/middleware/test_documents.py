@@ -30,6 +30,17 @@ def test_the_library_is_revalidated() -> None:
     assert answer(documents.library("other", {"HTTP_IF_NONE_MATCH": etag}))[0] == "200 OK"
 
 
+def test_a_cache_is_told_the_same_by_304() -> None:
+    """RFC 9110, 15.4.5: or it would take the gzipped body for everybody's."""
+    source = "a client " * 1000
+    _, first, _ = answer(documents.library(source, {}))
+    _, again, _ = answer(documents.library(source, {"HTTP_IF_NONE_MATCH": first["ETag"]}))
+    assert first["Vary"] == "Accept-Encoding"
+    assert {name: again[name] for name in ("Cache-Control", "ETag", "Vary")} == {
+        name: first[name] for name in ("Cache-Control", "ETag", "Vary")
+    }
+
+
 def test_the_spec_is_json() -> None:
     status, headers, body = answer(documents.spec({"a": False}))
     assert (status, headers["Content-Type"], body) == ("200 OK", "application/json", b'{"a":false}')

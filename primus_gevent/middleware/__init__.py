@@ -71,11 +71,12 @@ class Response:
 
 def accepts_gzip(accept_encoding: str) -> bool:
     """Whether an Accept-Encoding header allows gzip (RFC 9110, section 12.5.3)."""
+    weights = {}
     for item in accept_encoding.lower().split(","):
         name, _, weight = item.partition(";")
-        if name.strip() in ("gzip", "*"):
-            return weight.replace(" ", "") not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
-    return False
+        weights[name.strip()] = weight.replace(" ", "")
+    # the star stands for those that are not named
+    return weights.get("gzip", weights.get("*", "q=0")) not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
 
 
 def status_line(status: int) -> str:

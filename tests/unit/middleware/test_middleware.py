@@ -52,6 +52,8 @@ def test_only_a_large_body_is_gzipped_and_only_for_who_wants_it() -> None:
         ("*", True),
         ("gzip;q=0", False),
         ("gzip; q=0.0, *", False),
+        ("*, gzip;q=0", False),
+        ("*;q=0, gzip", True),
         ("br", False),
         ("", False),
         ("xgzip", False),

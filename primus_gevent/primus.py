@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, unquote
 
 import gevent
 from gevent.event import Event
@@ -77,6 +77,8 @@ class Primus(Serving):
         self.dropped_counts: Counter[str] = Counter()
         self.Spark = type("Spark", (AnySpark,), {"__slots__": ()})
         self._app = app or _not_found
+        # As WSGI has it: decoded, and each byte as a character.
+        self._pathname = unquote(self.options.pathname, "latin-1")
         self._open_sockets = 0
         self._no_sockets: Event | None = None
         self._state: Literal["open", "draining", "ending", "destroyed"] = "open"
@@ -195,7 +197,7 @@ class Primus(Serving):
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request: our own below the pathname, all others by the wrapped app."""
         path = environ.get("PATH_INFO", "")
-        pathname = self.options.pathname
+        pathname = self._pathname
         if not path.startswith(pathname) or path[len(pathname) : len(pathname) + 1] not in ("", "/"):
             return self._app(environ, start_response)
         if self._state == "destroyed":

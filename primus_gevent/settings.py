@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any, Literal
+from urllib.parse import quote
 
 from .errors import OptionError
 
@@ -39,6 +40,8 @@ Check = Callable[[str, Any], Any]
 # How alike two names must be: for a hint, and for refusing what may also be an option of a plugin's.
 GUESS = 0.6
 MISSPELT = 0.85
+
+_OF_A_PATH = "/%:@!$&'()*+,;="  # beside letters, digits and "-._~" (RFC 3986, section 3.3)
 
 
 def unknown(name: str, known: Sequence[str], renamed: Mapping[str, str]) -> OptionError:
@@ -133,7 +136,8 @@ def pathname(name: str, value: Any) -> str:
     path = text(name, value)
     if any(c in path for c in "?#\r\n "):
         raise OptionError(f"option {name!r} is a plain URL path, not {value!r}", name)
-    path = "/" + path.strip("/")
+    # As it stands in addresses: clients take it as it is, and not every one encodes it.
+    path = "/" + quote(path, safe=_OF_A_PATH).strip("/")
     if path == "/":
         raise OptionError(
             "option 'pathname' must not be the root: the wrapped app would get no request", name

@@ -96,6 +96,10 @@ def test_limits_are_whole_numbers_above_zero(name: str, value: Any) -> None:
         ("/a/b/", "/a/b"),
         ("//x//", "/x"),
         ("/a-b.c_d~", "/a-b.c_d~"),
+        ("/a;b=c,d@e", "/a;b=c,d@e"),
+        ("/größe", "/gr%C3%B6%C3%9Fe"),
+        ("/gr%C3%B6%c3%9fe", "/gr%C3%B6%c3%9fe"),
+        ("/a\\b", "/a%5Cb"),
     ],
 )
 def test_the_pathname_gets_one_leading_slash(value: str, expected: str) -> None:

@@ -557,6 +557,14 @@ def test_what_lies_outside_the_pathname_is_the_wrapped_apps(path: str) -> None:
     assert ask(Primus(), path)[0] == "404 Not Found"
 
 
+@pytest.mark.parametrize("pathname", ["/größe", "/gr%C3%B6%c3%9fe", "gr%c3%b6ße/"])
+def test_a_pathname_is_found_however_it_is_written(pathname: str) -> None:
+    """PEP 3333: PATH_INFO is decoded, and each byte of it is a character."""
+    primus = Primus(hello, pathname=pathname)
+    assert ask(primus, "/größe/spec".encode().decode("latin-1"))[1]["Content-Type"] == "application/json"
+    assert ask(primus, "/größe/spec")[2] == b"wrapped"
+
+
 @pytest.mark.parametrize(
     "path", ["/primus", "/primus/", "/primus/x", "/primus/spec/", "/primus/primus.js.map"]
 )

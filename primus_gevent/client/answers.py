@@ -13,6 +13,25 @@ from .address import UrlParts
 __all__ = ["Answer"]
 
 
+class _Head:
+    """The lines of a head. http.client takes the end of the connection for the end of the head, and what was
+    cut off with it for nothing: the length of the body, for example."""
+
+    def __init__(self, file: Any) -> None:
+        self._file = file
+        self._first = True  # which has an error of its own: it is no HTTP
+
+    def close(self) -> None:
+        """The file goes back to the answer, which closes it."""
+
+    def readline(self, limit: int) -> bytes:
+        line: bytes = self._file.readline(limit)
+        first, self._first = self._first, False
+        if not first and not line.endswith(b"\n") and len(line) < limit:
+            raise http.client.RemoteDisconnected("the connection ended in the middle of a head")
+        return line
+
+
 class Answer(http.client.HTTPResponse):
     """An answer whose head has come. Its body is read with `read`, or in pieces as they come with `read1`.
 
@@ -32,10 +51,19 @@ class Answer(http.client.HTTPResponse):
         self._connection = sock
         self._verb = method
         try:
-            self.begin()
+            self._begin()
         except BaseException:
             self.close()
             raise
+
+    def _begin(self) -> None:
+        whole: Any = self.fp
+        head: Any = _Head(whole)
+        self.fp = head
+        try:
+            self.begin()
+        finally:
+            self.fp = whole
 
     @property
     def complete(self) -> bool:

@@ -12,6 +12,7 @@ import http.client
 import socket as stdlib_socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import gevent
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 __all__ = ["HTTPClient", "Response"]
 
 MAX_IDLE = 4  # connections per server that are kept for the next request
+# For so long; servers keep them for longer (gunicorn 2 s, Node 5 s), and a request must not cross their end.
+IDLE_SECONDS = 1.0
 MAX_REDIRECTS = 5
 REDIRECTS = (301, 302, 303, 307, 308)
 PIECE_BYTES = 65536
@@ -144,7 +147,7 @@ class HTTPClient:
 
     def __init__(self, network: Network) -> None:
         self._network = network
-        self._idle: dict[Key, list[Any]] = {}
+        self._idle: dict[Key, list[tuple[Any, float]]] = {}  # with the time since when
         self._closed = False
 
     def request(
@@ -156,6 +159,7 @@ class HTTPClient:
         *,
         timeout: float | None = None,
         follow: bool = False,
+        repeat: bool = True,
     ) -> Response:
         """Make a request and wait for the head of its answer.
 
@@ -167,6 +171,8 @@ class HTTPClient:
             timeout: seconds to wait for the head; None waits for ever.
             follow: redirects, of a GET, and not from HTTPS to HTTP. Only the first server gets user, password
                 and the headers of the options.
+            repeat: what changes nothing at the server, when a kept connection ends in the middle of it. Not
+                where an answer can bring what no other one will.
 
         Raises:
             ConnectTimeout: not in time.
@@ -176,7 +182,7 @@ class HTTPClient:
         with gevent.Timeout(timeout, error):
             own = True
             for _ in range(MAX_REDIRECTS):
-                response = self._request(method, url, body, headers or {}, own)
+                response = self._request(method, url, body, headers or {}, own, repeat)
                 location = response.headers.get("location")
                 if not (follow and method == "GET" and location and response.status in REDIRECTS):
                     return response
@@ -186,7 +192,13 @@ class HTTPClient:
             raise ConnectError(f"{url} redirects again and again", str(url))
 
     def _request(
-        self, method: str, url: UrlParts, body: bytes | None, headers: Mapping[str, str], own: bool
+        self,
+        method: str,
+        url: UrlParts,
+        body: bytes | None,
+        headers: Mapping[str, str],
+        own: bool,
+        repeat: bool,
     ) -> Response:
         proxy = find_proxy(url, self._network.options.proxy)
         key = (url.scheme, url.host, url.port, proxy)
@@ -210,7 +222,7 @@ class HTTPClient:
             except BaseException as error:
                 sock.close()
                 # The server may close a connection just when we use it again.
-                if kept and isinstance(error.__cause__, ConnectionError) and method in IDEMPOTENT:
+                if repeat and kept and isinstance(error.__cause__, ConnectionError) and method in IDEMPOTENT:
                     continue
                 raise
             self._network.cookies.keep(str(url), answer)
@@ -234,7 +246,7 @@ class HTTPClient:
     def _keep(self, key: Key, sock: Any) -> None:
         idle = self._idle.setdefault(key, [])
         if len(idle) < MAX_IDLE and not self._closed:
-            idle.append(sock)
+            idle.append((sock, monotonic()))
         else:
             sock.close()
 
@@ -242,8 +254,8 @@ class HTTPClient:
         """One that is kept and still alive, or None."""
         idle = self._idle.get(key, [])
         while idle:
-            sock = idle.pop()
-            if _is_alive(sock):
+            sock, since = idle.pop()
+            if monotonic() - since < IDLE_SECONDS and _is_alive(sock):
                 return sock
             sock.close()
         return None
@@ -253,7 +265,7 @@ class HTTPClient:
         self._closed = True
         for idle in self._idle.values():
             while idle:
-                idle.pop().close()
+                idle.pop()[0].close()
 
 
 def _is_alive(sock: Any) -> bool:

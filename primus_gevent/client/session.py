@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import gevent
 from gevent.event import Event
 
-from ..errors import PrimusError, RemoteProtocolError
+from ..errors import ConnectError, PrimusError, RemoteProtocolError, UnexpectedResponse
 from .address import UrlParts, query_of
 from .http import HTTPClient, Response
 from .timers import Timers
@@ -30,16 +30,25 @@ if TYPE_CHECKING:
     from .link import Link
     from .socket import Socket
 
-__all__ = ["MAX_ANSWER_BYTES", "ClientSession"]
+__all__ = ["ClientSession", "blamed"]
 
-#: Of one answer, or one frame of a WebSocket below a session: several messages, escaped and framed. The
-#: messages themselves are bounded by the option `max_length`.
+#: Of one answer, unless the option `max_length` asks for more: several messages, escaped and framed.
 MAX_ANSWER_BYTES = 64 << 20
+
+# What the longest message may become by that: JSON has six bytes for some characters.
+ESCAPED = 6
 
 # In one POST: servers take more, ours 1 MiB; and what BrowserChannel's own client sends.
 MAX_BODY_BYTES = 1_000_000
 MAX_MESSAGES = 1000
 FRAMING_BYTES = 16  # around a message in a body
+
+# Of what is no message: handshakes and the like.
+SMALL_BYTES = 65536
+
+# A POST was refused: for so long we wait for what the GET brings. A server that ends a session says so there,
+# and refuses what comes afterwards; the refusal may be here first.
+LAST_WORDS_SECONDS = 1.0
 
 
 class Written(NamedTuple):
@@ -59,15 +68,19 @@ class ClientSession:
         name: of what carries the messages, ``websocket`` for example.
         id: of the session, where that is the id of the spark too; else None.
         transport: the WebSocket that carries everything, once there is one.
+        max_answer: bytes of one answer, or of one frame of the WebSocket. The messages in it are bounded by
+            the option `max_length`.
     """
 
     name = "polling"
     framing = None
+    frame_of_one = False  # a frame of the WebSocket holds one message, not an array of them
 
     def __init__(self, client: Socket, link: Link) -> None:
         self.hub = gevent.get_hub()
         self.id: str | None = None
         self.transport: Any = None
+        self.max_answer = max(MAX_ANSWER_BYTES, ESCAPED * client.options.max_length)
         self._client = client
         self._link = link
         self._options: Any = type(self).parse(client.options.transport)
@@ -77,6 +90,8 @@ class ClientSession:
         self._timers = Timers(client.clock)
         self._active = True
         self._paused = False
+        self._begun = False  # the server may be making a session for us
+        self._made = False  # it has
         self._opened = False
         self._over = False
         self._destroyed = False
@@ -155,29 +170,48 @@ class ClientSession:
         if self._over:
             return
         self._over = True
+        self._link.closed(True)
+        self._part(code, reason)
+
+    def _part(self, code: int = 1000, reason: str = "") -> None:
+        """Say goodbye, if anybody is there; then nothing is left."""
         self._timers.clear()
         self.resume()
-        self._link.closed(True)
+        self._writable.set()
         if self.transport is not None:
             for frame in self._last_frames():
                 self.transport.send(frame)
             self.transport.close(code, reason)
-        elif self._opened:
+        elif self._opened or self._begun:
             gevent.spawn(self._leave)
         else:
             self._destroy()
 
     def _leave(self) -> None:
-        # The reader goes on meanwhile, since servers may end a session with the request that waits.
-        with suppress(_TooLate), gevent.Timeout(self._client.options.close_timeout, _TooLate):
-            try:
-                if self._writer is not None:
-                    self._writer.join()
-                if not self._queue:
-                    self._goodbye()
-            except PrimusError:
-                pass  # who is not there needs no goodbye
-        self._later(self._destroy)
+        # Who is not there needs no goodbye.
+        try:
+            with (
+                suppress(_TooLate, PrimusError),
+                gevent.Timeout(self._client.options.close_timeout, _TooLate),
+            ):
+                self._last_requests()
+        finally:
+            self._later(self._destroy)
+
+    def _last_requests(self) -> None:
+        """Let what was written leave, and say goodbye. In a greenlet, may block; what it raises is ignored.
+
+        The reader goes on meanwhile, since servers may end a session with the request that waits.
+        """
+        if self._opened:
+            if self._writer is not None:
+                self._writer.join()
+            exists = not self._queue
+        else:  # a session that is being made is waited for: nobody else could end it
+            self._reader.join()
+            exists = self._made
+        if exists:
+            self._goodbye()
 
     def abort(self) -> None:
         """End without a goodbye; what is queued is lost."""
@@ -214,6 +248,10 @@ class ClientSession:
                 if self._size <= self._client.options.write_buffer // 4:
                     self._writable.set()
             done = True
+        except UnexpectedResponse:
+            if not self._over and self._reader is not None:
+                self._reader.join(LAST_WORDS_SECONDS)
+            raise
         finally:
             self._writer = None
             if not done:  # nothing that comes later may arrive without what is lost here
@@ -261,7 +299,6 @@ class ClientSession:
     def pause(self) -> None:
         """Fetch nothing more; see `_wait_wanted`."""
         self._paused = True
-        self._flowing.clear()
         if self.transport is not None:
             self.transport.pause()
 
@@ -293,6 +330,8 @@ class ClientSession:
             fn()
         except Exception as error:  # noqa: BLE001 - whoever listens is told
             self._later(self._fail, error)
+        except gevent.GreenletExit:  # if not by us, then by somebody who ends all greenlets
+            self._later(self._fail, ConnectError(f"a greenlet of {self!r} was killed", str(self._url)))
 
     def _address(self, path: str = "", more: Mapping[str, Any] | None = None) -> UrlParts:
         """The URL of something below the pathname. Primus's query is on every request, and a number, which
@@ -322,18 +361,24 @@ class ClientSession:
             ConnectError: or another one of its kinds.
         """
         headers = {} if content_type is None else {"Content-Type": content_type}
-        response = self._http.request(method, url or self._address(path, more), body, headers)
+        # Not repeated below: the answer to a GET can bring messages, and is lost with its connection.
+        url = url or self._address(path, more)
+        response = self._http.request(method, url, body, headers, repeat=False)
         if not 200 <= response.status < 300:
             raise response.error()
         return response
 
     def _fetch(self, *args: Any, **kwargs: Any) -> bytes:
         """The whole body that answers a request; see `_request`."""
-        return self._request(*args, **kwargs).read(MAX_ANSWER_BYTES)
+        return self._request(*args, **kwargs).read(self.max_answer)
 
     def _wait_wanted(self) -> None:
-        """Park the reader while the client takes nothing."""
-        self._flowing.wait()
+        """Park the reader while the client takes nothing. What it has handed to the hub is there before it
+        looks."""
+        gevent.sleep(0)
+        while self._paused and not self._held:
+            self._flowing.clear()
+            self._flowing.wait()
 
     def _connect(self, path: str = "", more: Mapping[str, Any] | None = None) -> Any:
         """Open a WebSocket. Blocks.
@@ -346,7 +391,8 @@ class ClientSession:
         """
         url = self._address(path, more)
         url.scheme = "wss" if self._client.address.secure else "ws"
-        return open_websocket(self._client, url, max_length=MAX_ANSWER_BYTES)
+        limit = 2 * self._client.options.max_length + SMALL_BYTES if self.frame_of_one else self.max_answer
+        return open_websocket(self._client, url, max_length=limit)
 
     # -- steps of the session, in the hub
 
@@ -368,8 +414,19 @@ class ClientSession:
         self._size = 0
         self._writable.set()
 
+    def _gives_up(self) -> bool:
+        """Let go of a WebSocket over which the session has not come about. In the reader, blocks for a turn.
+
+        Returns:
+            False: it has, at the last moment; or nobody wants it any more.
+        """
+        self._later(self._disown)
+        gevent.sleep(0)
+        return not (self._opened or self._over)
+
     def _disown(self) -> None:
-        """Let go of a WebSocket over which the session has not come about."""
+        if self._opened or self._over:
+            return
         transport, self.transport = self.transport, None
         if transport is not None:
             transport.hand_over(NOBODY)
@@ -398,14 +455,24 @@ class ClientSession:
                 return
         self._link.receive(messages)
 
-    def _fail(self, error: BaseException) -> None:
-        """Something went wrong, which is the end."""
+    def _fail(self, error: BaseException, code: int | None = None) -> None:
+        """Something went wrong, which is the end.
+
+        Args:
+            code: with which to say goodbye to a server that may hear it; None if it cannot.
+        """
         if self._over:
             return
         self._over = True
         self._link.error(error)
         self._link.closed(False)
-        self._destroy()
+        self._queue.clear()
+        if isinstance(error, RemoteProtocolError):
+            code = error.close_code  # it is there, and does not know
+        if code is not None:
+            self._part(code)
+        else:
+            self._destroy()
 
     def _finish(self, clean: bool = True) -> None:
         """The server has ended it."""
@@ -442,7 +509,7 @@ class ClientSession:
                     return
                 self._receive_frame(frame)
         except Exception as error:  # noqa: BLE001 - what a server says may be nonsense
-            self._fail(error)
+            self._fail(blamed(error))
 
     def closed(self, clean: bool) -> None:
         """The WebSocket has ended, and the session with it."""
@@ -474,6 +541,15 @@ class _Nobody:
 
 
 NOBODY = _Nobody()
+
+
+def blamed(error: Exception) -> PrimusError:
+    """The error of a server whose words led to this one."""
+    if isinstance(error, PrimusError):
+        return error
+    blamed = RemoteProtocolError(f"the server talks nonsense: {error!r:.200}")
+    blamed.__cause__ = error
+    return blamed
 
 
 def _at_most(packet: Any) -> int:

@@ -739,7 +739,7 @@ class Socket(Inbox):
         if failure is not None:
             self.last_error = RemoteProtocolError(failure.reason, close_code=failure.code)
             self.announce("error", self.last_error)
-        elif self.socket is not None:  # not dropped for want of a heartbeat, which has a reason of its own
+        elif self.last_error is None:  # otherwise it was told: no heartbeat, or an error of the transport
             self.last_error = ConnectError(f"the connection to {self.address} was lost", str(self.address))
 
     def _reconnect_or_end(self, link: Link | None) -> None:

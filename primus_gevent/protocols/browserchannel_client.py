@@ -22,9 +22,14 @@ _LINE_END: Final = "\n".encode("utf-16-le")
 
 
 class ChunkReader:
-    """Cuts a stream into its chunks, each with its length in UTF-16 units in front."""
+    """Cuts a stream into its chunks, each with its length in UTF-16 units in front.
 
-    def __init__(self) -> None:
+    Args:
+        max_bytes: of a chunk, as UTF-16.
+    """
+
+    def __init__(self, max_bytes: int = 128 << 20) -> None:
+        self._max_bytes = max_bytes
         self._decoder = codecs.getincrementaldecoder("utf-8")("replace")
         self._units = bytearray()  # UTF-16, little endian
         self._needed: int | None = None  # bytes of the chunk whose length was read
@@ -53,6 +58,8 @@ class ChunkReader:
                     )
                 del self._units[: end + 2]
                 self._needed = 2 * int(head[::2])
+                if self._needed > self._max_bytes:
+                    raise RemoteProtocolError(f"a chunk of {self._needed} bytes is too long")
             if len(self._units) < self._needed:
                 return
             chunk = self._units[: self._needed].decode("utf-16-le", "replace")

@@ -288,9 +288,9 @@ class _Revision3(Codec):
 
     revision = 3
 
-    def __init__(self, base64: bool, dialect: Dialect) -> None:
+    def __init__(self, base64: bool, dialect: Dialect, plain_frames: bool) -> None:
         super().__init__(base64, dialect)
-        self._plain_frames = False  # frames are known to be plain: it is not 3a
+        self._plain_frames = plain_frames  # frames are known to be plain: it is not 3a
         self._plain_payloads = False  # bodies are known to be plain: it is 3c
 
     def encode_frame(self, packet: Encoded) -> Encoded:
@@ -445,18 +445,21 @@ class _Revision4(Codec):
         raise _unknown_type(kind)
 
 
-def codec(revision: int, *, base64: bool = False, dialect: Dialect = "3b") -> Codec:
+def codec(
+    revision: int, *, base64: bool = False, dialect: Dialect = "3b", plain_frames: bool = False
+) -> Codec:
     """Make the codec of one session.
 
     Args:
         revision: 2, 3 or 4; anything else is a ValueError.
         base64: whether the peer has asked for base64 (``b64``) or for JSONP.
         dialect: which of revision 3 to assume until the peer shows one. The default is that of Primus 2.4.
+        plain_frames: that it is not 3a is known. No server that a client of ours meets speaks that.
     """
     if revision == 4:
         return _Revision4(base64)
     if revision == 3:
-        return _Revision3(base64, dialect)
+        return _Revision3(base64, dialect, plain_frames)
     if revision == 2:
         return _Revision2(base64)
     raise ValueError(f"Engine.IO has no revision {revision!r} here; known are: 2, 3, 4")

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from time import monotonic
 from typing import TYPE_CHECKING, Any
@@ -23,7 +24,7 @@ from ...protocols import browserchannel_client as wire
 from ...protocols.carried import from_text, to_text
 from ...transport_options import TransportOptions, flag, option, text
 from ..http import Response
-from ..session import MAX_ANSWER_BYTES, ClientSession
+from ..session import ClientSession
 
 if TYPE_CHECKING:
     from ..address import UrlParts
@@ -75,8 +76,8 @@ class BrowserChannel(ClientSession):
         self._rid = random.randrange(100_000)  # of the next POST
         self._offset = 0  # of the first message in it
         self._last = -1  # number of the last array that has come
-        self._response: Response | None = None  # to the GET
-        self._began = 0.0  # when that was made
+        self._getting = False  # the reader waits for the network
+        self._began = 0.0  # when the GET was made
         self._get_repeats = 0
 
     @classmethod
@@ -108,7 +109,6 @@ class BrowserChannel(ClientSession):
             ) from None
         self.name = STREAMING if self._options.streaming and self._streams() else POLLING
         self._bind()
-        self._later(self._ready)
         self._receive_on()
 
     def _streams(self) -> bool:
@@ -125,15 +125,13 @@ class BrowserChannel(ClientSession):
 
     def _bind(self) -> None:
         """Not repeated, since that might make two sessions."""
+        self._begun = True
         more: dict[str, Any] = {"RID": self._next_rid()}
         if self._options.app_version:
             more["CVER"] = quote(self._options.app_version, safe="")
         body = self._fetch("POST", "bind", more, b"count=0", FORM)
         for chunk in wire.ChunkReader().receive(body):
-            for number, data in wire.decode_arrays(chunk):
-                self._last = max(self._last, number)
-                if isinstance(data, list) and data[:1] == ["c"] and len(data) > 2:
-                    self.id, self._prefix = str(data[1]), data[2]
+            self._arrays(chunk)
         if self.id is None:
             raise RemoteProtocolError(f"no session in the answer: {body[:80]!r}")
 
@@ -145,7 +143,6 @@ class BrowserChannel(ClientSession):
 
     def _receive_on(self) -> None:
         while True:
-            gevent.sleep(0)
             self._wait_wanted()
             if self._over and not self._queue:
                 return
@@ -157,35 +154,38 @@ class BrowserChannel(ClientSession):
 
     def _receive_some(self) -> None:
         """One GET."""
-        reader = wire.ChunkReader()
+        reader = wire.ChunkReader(2 * self.max_answer)
         any_came = False
         self._began = monotonic()
         more = {"RID": "rpc", "CI": int(self.name == POLLING), "TYPE": "xmlhttp"}
-        silent = ConnectTimeout(f"{self._url} was silent for {SILENCE_SECONDS:g} s", str(self._url))
-        try:
-            with gevent.Timeout(SILENCE_SECONDS, silent):
-                self._response = self._get("bind", more)
-            pieces = iter(self._response)
+        with self._waiting():
+            response = self._get("bind", more)
+        with response:
+            pieces = iter(response)
             while True:
-                with gevent.Timeout(SILENCE_SECONDS, silent):
+                with self._waiting():
                     piece = next(pieces, None)
                 if piece is None:
                     break
-                any_came = True
-                self._timers.clear("dead")
                 for chunk in reader.receive(piece):
+                    any_came = True
                     self._get_repeats = 0
                     self._arrays(chunk)
-                if reader.waiting > 2 * MAX_ANSWER_BYTES:
-                    raise RemoteProtocolError(f"a chunk of {self._url} is too long")
                 self._wait_wanted()
-        finally:
-            response, self._response = self._response, None
-            self._timers.clear("dead")
-            if response is not None:
-                response.close()
         if not any_came:
             raise ConnectError(f"no data from {self._url}", str(self._url))
+
+    @contextmanager
+    def _waiting(self) -> Iterator[None]:
+        """While the reader waits for the network, which may take so long, and `_again` may end it."""
+        silent = ConnectTimeout(f"{self._url} was silent for {SILENCE_SECONDS:g} s", str(self._url))
+        with gevent.Timeout(SILENCE_SECONDS, silent):
+            self._getting = True
+            try:
+                yield
+            finally:
+                self._getting = False
+                self._timers.clear("dead")
 
     def _arrays(self, chunk: str) -> None:
         """Each with its number. Those that have not been acknowledged come again with the next GET."""
@@ -195,6 +195,9 @@ class BrowserChannel(ClientSession):
             self._last = number
             if not isinstance(data, list):
                 self._later(self._take, (from_text(data if isinstance(data, str) else json.dumps(data)),))
+            elif data[:1] == ["c"] and self.id is None and len(data) > 2:
+                self.id, self._prefix, self._made = str(data[1]), data[2], True
+                self._later(self._ready)
             elif data[:1] == ["stop"]:
                 # Official clients report an error; it is the way in which sparks end here. The session is not
                 # over by itself.
@@ -213,9 +216,9 @@ class BrowserChannel(ClientSession):
         gevent.sleep(times * (PAUSE_SECONDS + random.random() * 2 * PAUSE_SECONDS))
 
     def _again(self) -> None:
-        """Give the GET up, and make another."""
-        if self._response is not None:
-            self._response.abort()
+        """Give the GET up, and make another. In the hub."""
+        if self._getting:
+            self._reader.throw(ConnectError(f"no data from {self._url}", str(self._url)))
 
     # -- what goes
 
@@ -242,21 +245,16 @@ class BrowserChannel(ClientSession):
                 times += 1
         self._offset += len(packets)
         if not self._over:
-            self._compare(wire.decode_status(answer), began)
+            self._later(self._compare, wire.decode_status(answer), began)
 
     def _compare(self, status: wire.Status, began: float) -> None:
         """What the server knows of our GET."""
-        if self._response is None:
+        if self._over or not self._getting:
             return
         if not status.connected:
             if began - self._began > LOST_GET_SECONDS:
                 self._again()
-        elif (
-            status.last_sent > self._last
-            and status.outstanding < SLOW_BYTES
-            and not self._paused
-            and "dead" not in self._timers
-        ):
+        elif status.last_sent > self._last and status.outstanding < SLOW_BYTES and "dead" not in self._timers:
             self._timers.set("dead", DEAD_GET_SECONDS, self._again)
 
     def _goodbye(self) -> None:

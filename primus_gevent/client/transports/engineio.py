@@ -11,6 +11,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import gevent
 from gevent.event import AsyncResult
@@ -19,7 +20,7 @@ from ...errors import ConnectError, ConnectTimeout, PrimusError, RemoteProtocolE
 from ...inbox import Raw
 from ...protocols import engineio
 from ...transport_options import TransportOptions, choices, flag, option
-from ..session import ClientSession
+from ..session import ClientSession, blamed
 
 if TYPE_CHECKING:
     from ..link import Link
@@ -35,6 +36,9 @@ OLD_PING_TIMEOUT = 60.0
 
 # For the answer to the probe of a WebSocket; polling goes on meanwhile.
 PROBE_SECONDS = 20.0
+
+# What a handshake may ask for: milliseconds, and bytes.
+LARGEST = 1e15
 
 LEGACY_BODY = re.compile(rb"\d+:0")
 
@@ -59,6 +63,8 @@ class EngineOptions(TransportOptions):
 class Polling(ClientSession):
     """Engine.IO by polling: one GET waits for what the server has, one POST at a time takes what we have."""
 
+    frame_of_one = True
+
     def __init__(self, client: Socket, link: Link) -> None:
         super().__init__(client, link)
         self._codec = engineio.codec(4, base64=True)
@@ -75,22 +81,22 @@ class Polling(ClientSession):
         if transport == "polling" or getattr(self._options, "force_base64", False):
             known["b64"] = "1"  # servers of revision 3 would send bodies of bytes
         if self.id is not None:
-            known["sid"] = self.id
+            known["sid"] = quote(self.id, safe="")
         return known
 
     # -- what comes
 
     def _run(self) -> None:
+        self._begun = True
         body = self._fetch("GET", more=self._parameters())
         if LEGACY_BODY.match(body):
-            self._codec = engineio.codec(3, base64=True)
+            self._codec = engineio.codec(3, base64=True, plain_frames=True)
         self._later(self._read, body)
         self._poll()
 
     def _poll(self) -> None:
         """Fetch until the end, or until a WebSocket is about to take over."""
         while True:
-            gevent.sleep(0)  # what came was handed to the hub: now it was read there
             self._wait_wanted()
             if self._held or (self._over and not self._queue):
                 return
@@ -114,11 +120,11 @@ class Polling(ClientSession):
             self._take(messages)
             if failure is not None:
                 raise failure
-        except RemoteProtocolError as error:
-            self._fail(error)
+        except Exception as error:  # noqa: BLE001 - what a server says may be nonsense
+            self._fail(blamed(error))
 
     def _control(self, kind: str, data: Raw) -> None:
-        if self._over:
+        if self._over and self.id is not None:
             return
         # The open packet comes first, and no other comes before it.
         if (self.id is None) != (kind == engineio.OPEN):
@@ -133,18 +139,30 @@ class Polling(ClientSession):
     def _shake_hands(self, data: Raw) -> None:
         try:
             told = json.loads(data)
-            self.id = str(told["sid"])
-            interval, timeout = told["pingInterval"] / 1000, told["pingTimeout"] / 1000
-            self._limit = int(told.get("maxPayload") or MAX_PAYLOAD_BYTES)
+            self.id, self._made = str(told["sid"]), True
+            interval, timeout, limit = (
+                _number(value)
+                for value in (
+                    told["pingInterval"] / 1000,
+                    told["pingTimeout"] / 1000,
+                    told.get("maxPayload") or MAX_PAYLOAD_BYTES,
+                )
+            )
+            self._limit = int(limit)
             self._upgrades = list(told["upgrades"])
         except (ValueError, LookupError, TypeError):
             raise RemoteProtocolError(f"a broken handshake: {data[:80]!r}") from None
         if self.transport is not None:
             # No framing tells the revision here; since engine.io 6.2 the handshake does.
             revision = 4 if "maxPayload" in told else 3
-            self._codec = engineio.codec(revision, base64=getattr(self._options, "force_base64", False))
+            self._codec = engineio.codec(
+                revision, base64=getattr(self._options, "force_base64", False), plain_frames=True
+            )
         if self._codec.revision == 3:
             self._codec.dialect = "3b" if timeout >= OLD_PING_TIMEOUT else "3c"
+        if self._over:  # we are only here to say goodbye
+            return
+        if self._codec.revision == 3:
             self._ping(interval)
         self._patience = interval + timeout
         self._heard()
@@ -160,7 +178,7 @@ class Polling(ClientSession):
         if self._paused:  # it may have spoken; nobody listened
             self._heard()
             return
-        self._fail(ConnectTimeout(f"the server was silent for {self._patience:g} s", str(self._url)))
+        self._fail(ConnectTimeout(f"the server was silent for {self._patience:g} s", str(self._url)), 1001)
 
     def _ping(self, interval: float) -> None:
         def send() -> None:
@@ -230,7 +248,7 @@ class EngineIO(Polling):
                 probe.answer.get()
                 # Both requests have to be over: nobody could tell what is older, their packets or those of
                 # the WebSocket. The server answers the GET with nothing, if it has nothing.
-                self._held = True
+                self._hold()
                 for greenlet in (self._reader, self._writer):
                     if greenlet is not None:
                         greenlet.join()
@@ -242,11 +260,16 @@ class EngineIO(Polling):
             if probe is not None:
                 probe.connection.abort()
 
+    def _hold(self) -> None:
+        self._held = True
+        self._flowing.set()  # the reader may be waiting for the application
+
     def _move(self, probe: Probe) -> None:
         if self._over or probe.lost:
             probe.connection.abort()
             self._stay()
             return
+        self._codec.base64_frames = self._options.force_base64
         probe.connection.send(engineio.UPGRADE)
         self._adopt(probe.connection, started=True)
 
@@ -277,12 +300,19 @@ class EngineIO(Polling):
             self._prober.kill(block=False)
         super()._destroy()
 
-    def _leave(self) -> None:
+    def _last_requests(self) -> None:
         if self._prober is not None:
             self._prober.kill()
         self._held = False
         self._start_writer()  # what was kept for the WebSocket
-        super()._leave()
+        super()._last_requests()
+
+
+def _number(value: float) -> float:
+    """Of a handshake, where it can be used."""
+    if not 0 < value < LARGEST:
+        raise ValueError(value)
+    return value
 
 
 class Probe:

@@ -42,6 +42,8 @@ class SocketIOOptions(TransportOptions):
 class SocketIO(ClientSession):
     """A session of Socket.IO 0.9."""
 
+    frame_of_one = True
+
     def __init__(self, client: Socket, link: Link) -> None:
         super().__init__(client, link)
         self.name = ""
@@ -67,13 +69,13 @@ class SocketIO(ClientSession):
                     if name == "websocket":
                         self._open_websocket()
                     else:
+                        self._begun = self._made = True
                         self._poll()
                         if not self._opened and not self._over:
                             raise ConnectError(f"{self._url} did not open the session", str(self._url))
             except PrimusError as error:
                 failure = error
-                self._disown()
-                if not self._opened and not self._over:
+                if self._gives_up():
                     continue
             if self.transport is None:
                 self._poll_on()
@@ -94,9 +96,10 @@ class SocketIO(ClientSession):
         text = self._fetch("GET", f"{socketio.VERSION}/").decode("utf-8", "replace")
         try:
             session, heartbeat, close, transports = text.split(":")
+            # (`int`, since text could be "nan".)
             self._silence = {
-                "websocket": float(heartbeat) if heartbeat else None,
-                "xhr-polling": float(close) if close else None,
+                "websocket": int(heartbeat) if heartbeat else None,
+                "xhr-polling": int(close) if close else None,
             }
         except ValueError:
             raise RemoteProtocolError(f"a broken handshake: {text[:80]!r}") from None

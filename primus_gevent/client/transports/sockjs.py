@@ -10,6 +10,7 @@ import json
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
@@ -23,7 +24,7 @@ from ...protocols import sockjs
 from ...protocols.carried import from_text, to_text
 from ...transport_options import TransportOptions, choices, option, seconds
 from ..address import Address
-from ..session import MAX_ANSWER_BYTES, ClientSession
+from ..session import ClientSession
 
 if TYPE_CHECKING:
     from ..link import Link
@@ -54,6 +55,10 @@ class SockJSOptions(TransportOptions):
     """Seconds for one of them to open, if that is more than the server's round trip asks for."""
 
 
+class Refused(ConnectError):
+    """The server has closed a session before it was open, and with a code that says that this is meant."""
+
+
 class SockJS(ClientSession):
     """A session of SockJS, over whatever works."""
 
@@ -78,20 +83,23 @@ class SockJS(ClientSession):
         info = self._ask()
         took = monotonic() - began
         self._patience = max(self._options.timeout, ROUND_TRIPS * (4 * took if took > 0.1 else 0.3 + took))
-        failure = None
+        failure: PrimusError = ConnectError("none of those that may be used is offered")
         for name in self._possible(info):
             self._begin(name)
             try:
-                frames = self._open_websocket() if name == "websocket" else self._open_http(name)
+                batches = self._open_websocket() if name == "websocket" else self._open_http(name)
             except PrimusError as error:
                 failure = error
-                self._disown()
-                if self._opened or self._over:  # it has, at the last moment
-                    return
-                continue
-            for frame in frames:
-                self._later(self.receive, (frame,))
+                if isinstance(error, Refused):
+                    raise
+                if self._gives_up():
+                    continue
+                return
+            for batch in batches:
+                self._later(self.receive, batch)
             return
+        if isinstance(failure, UnexpectedResponse):
+            raise failure  # its status may say that it is of no use to come again
         raise ConnectError(
             f"no transport of SockJS reaches {self._url}: {failure}", str(self._url)
         ) from failure
@@ -106,6 +114,8 @@ class SockJS(ClientSession):
             base = info.get("base_url")
             if base:
                 address = Address.parse(urljoin(str(self._url), base))
+                if (address.host, address.port) != (self._url.host, self._url.port):
+                    self._url.username = self._url.password = ""  # they are for the one that was asked
                 self._url.scheme, self._url.host, self._url.port = address.scheme, address.host, address.port
                 self._url.pathname = address.path
         except (ValueError, AttributeError) as error:
@@ -130,39 +140,45 @@ class SockJS(ClientSession):
             ConnectTimeout(f"no answer over {name} within {self._patience:.1f} s", str(self._url)),
         )
 
-    def _open_websocket(self) -> Iterator[str]:
+    def _open_websocket(self) -> Iterator[Sequence[str]]:
         with self._in_time("websocket"):
             self._opening = AsyncResult()
             self._later(self._adopt, *self._connect(f"{self._path}websocket"))
             self._opening.get()
         return iter(())  # it brings them itself
 
-    def _open_http(self, name: str) -> Iterator[str]:
-        frames = self._frames(f"{self._path}{URLS[name]}")
+    def _open_http(self, name: str) -> Iterator[Sequence[str]]:
+        self._begun = True
+        batches = self._batches(f"{self._path}{URLS[name]}")
+        frames: list[str] = []
         with self._in_time(name):
-            # A stream begins with padding, which looks like a heartbeat.
-            first = next(frame for frame in frames if not frame.startswith(sockjs.HEARTBEAT))
-        if first != sockjs.OPEN:
-            raise ConnectError(f"{self._url} did not open a session: {first[:80]!r}", str(self._url))
+            while not frames:
+                # A stream begins with padding, which looks like a heartbeat.
+                frames = [frame for frame in next(batches) if not frame.startswith(sockjs.HEARTBEAT)]
+        if frames[0][:1] == "c":
+            raise self._closed_before(*json.loads(frames[0][1:]))
+        if frames[0] != sockjs.OPEN:
+            raise ConnectError(f"{self._url} did not open a session: {frames[0][:80]!r}", str(self._url))
+        self._made = True
         self._later(self._ready)
-        return frames
+        return chain((frames[1:],), batches)
 
     # -- what comes
 
-    def _frames(self, path: str) -> Iterator[str]:
-        """What the server says: a stream ends when it has brought enough, a poll with its first frame."""
+    def _batches(self, path: str) -> Iterator[Sequence[str]]:
+        """The frames of the server, as they come: a stream ends when it has brought enough, a poll with its
+        first one."""
         repeats = 0
         while True:
-            gevent.sleep(0)  # what came was handed to the hub: now it was counted there
             self._wait_wanted()
             if self._over:
                 return
             seen = self._seen
             try:
                 any_came = False
-                for frame in self._lines(path):
+                for lines in self._lines(path):
                     any_came = True
-                    yield frame
+                    yield lines
                 if not any_came:
                     raise ConnectError(f"{self._url} gave an empty answer", str(self._url))
                 repeats = 0
@@ -173,7 +189,7 @@ class SockJS(ClientSession):
                 self._pause_or_raise(error, repeats)
                 repeats += 1
 
-    def _lines(self, path: str) -> Iterator[str]:
+    def _lines(self, path: str) -> Iterator[Sequence[str]]:
         more: dict[str, Any] = {}
         if self._resume:
             more["seen"] = self._seen
@@ -183,14 +199,13 @@ class SockJS(ClientSession):
         with self._request("POST", path, more) as response:
             for piece in response:
                 rest += piece
-                if len(rest) > MAX_ANSWER_BYTES:
+                if len(rest) > self.max_answer:
                     raise RemoteProtocolError(f"a frame of {self._url} has no end", status=502)
                 if b"\n" in piece:
                     *lines, left = rest.split(b"\n")
                     rest = bytearray(left)
-                    for line in lines:
-                        yield line.decode("utf-8", "replace")
-                self._wait_wanted()
+                    yield [line.decode("utf-8", "replace") for line in lines]
+                    self._wait_wanted()
 
     def _pause_or_raise(self, error: PrimusError, repeats: int) -> None:
         """Wait a little, if the session may still be there. A refusal is an answer, but for the one that says
@@ -222,13 +237,18 @@ class SockJS(ClientSession):
 
     def _ended(self, code: int, reason: str) -> None:
         """By the server: as official clients report it, anything but 1000 is an error too."""
-        error = ConnectError(f"the server closed the session: {code} {reason}", str(self._url))
         if not self._opened:
-            self._opening.set_exception(error)
+            self._opening.set_exception(self._closed_before(code, reason))
         elif code > 1000:
-            self._fail(error)
+            self._fail(ConnectError(f"the server closed the session: {code} {reason}", str(self._url)))
         else:
             self._finish()
+
+    def _closed_before(self, code: int, reason: str) -> ConnectError:
+        """The error for a session that was closed instead of opened."""
+        chosen = code == 1000 or 3000 <= code <= 4999  # what applications may close with
+        kind = Refused if chosen else ConnectError
+        return kind(f"the server did not open the session: {code} {reason}", str(self._url))
 
     def closed(self, clean: bool) -> None:
         if self._opened or self._over:

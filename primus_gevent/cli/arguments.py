@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import math
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..client import ClientOptions, Socket
 from ..client.address import Address
 from ..client.connect import ask_spec, options_for
+from ..client.transports import TRANSPORTS
 from ..errors import ConnectError, OptionError, UnknownNameError
 from ..parsers import PARSERS
 
@@ -180,6 +182,7 @@ def find_target(given: argparse.Namespace) -> Target:
     Raises:
         OptionError: an argument cannot be used.
         ConnectError: it does not answer, not as a Primus server, or speaks what we do not.
+        OSError: a file cannot be read.
     """
     address = Address.parse(given.url)
     options = connection_options(given, address)
@@ -188,8 +191,9 @@ def find_target(given: argparse.Namespace) -> Target:
             options[name] = getattr(given, name).lower()
     if given.compression:
         options["compression"] = True
-    if options.get("parser", "json") not in PARSERS:
-        raise UnknownNameError("parser", options["parser"], PARSERS)
+    for name, known in (("transformer", TRANSPORTS), ("parser", PARSERS)):
+        if name in options and options[name] not in known:
+            raise UnknownNameError(name, options[name], known)
     if not {"transformer", "parser"} <= options.keys():
         spec = ask_spec(address, ClientOptions.parse(options))
         options = {**understood(spec, options), **options}
@@ -199,7 +203,11 @@ def find_target(given: argparse.Namespace) -> Target:
 
 
 def connection_options(given: argparse.Namespace, address: Address) -> dict[str, Any]:
-    """The options of a client that `add_connection` has asked for."""
+    """The options of a client that `add_connection` has asked for.
+
+    Raises:
+        OSError: a file cannot be read.
+    """
     options: dict[str, Any] = {
         "headers": dict(given.header),
         "cookies": dict(given.cookie),
@@ -209,6 +217,7 @@ def connection_options(given: argparse.Namespace, address: Address) -> dict[str,
     for name in ("ca", "cert", "key"):
         if getattr(given, name):
             options[name] = getattr(given, name)
+            Path(options[name]).open("rb").close()  # OpenSSL would not say which one it cannot read
     if given.proxy:
         options["proxy"] = False if given.proxy.lower() == "none" else given.proxy
     pathname = given.pathname or address.path.strip("/")

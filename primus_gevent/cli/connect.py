@@ -30,13 +30,14 @@ pipe, is a message to it, and its messages are printed. These go to stdout;
 what becomes of the connection goes to stderr. A connection that is lost is
 brought back.
 
-The server is asked how it is spoken to. It may be ours, or an original one on Node.js."""
+The server is asked how it is spoken to. It may be ours, or an original one on
+Node.js."""
 
 EPILOG = """\
 examples:
   primus-gevent connect localhost:8080
-  primus-gevent connect wss://example.org/realtime -H 'Authorization: Bearer abc'
-  primus-gevent connect localhost:8080 --json       then type {"hello": "you"}
+  primus-gevent connect wss://example.org/live -H 'Authorization: Bearer abc'
+  primus-gevent connect localhost:8080 --json    and type {"hello": "you"}
   echo hello | primus-gevent connect localhost:8080 --count 1
   primus-gevent connect localhost:8080 --json --wait inf </dev/null | jq .
 

@@ -25,7 +25,8 @@ examples:
   primus-gevent demo --host 0.0.0.0       for the other machines of your network
   primus-gevent demo --transformer engine.io --parser msgpack
 
-Ctrl-C stops it. Its source, to begin from: {demo.__file__}"""
+Ctrl-C stops it. Its source, to begin from:
+  {demo.__file__}"""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

@@ -33,7 +33,7 @@ examples:
   primus-gevent library -o primus.js
   primus-gevent library -o primus.js --transformer engine.io --parser msgpack
   primus-gevent library -o primus.mjs --types         and primus.d.mts beside it
-  primus-gevent library -o primus.js --app chat:app   as the Primus in chat.py is
+  primus-gevent library -o primus.js --app chat:app   as chat.py has it
   primus-gevent library -o primus.js --from https://example.org
 
 exit status: 0 when it was written, 1 when not, 2 after a wrong argument"""

@@ -230,11 +230,9 @@ class Load:
 
     def _each(self, function: Any, items: Any, at_once: int) -> list[Any]:
         pool = self._work = Pool(at_once)
-        greenlets = []
-        for item in items:
-            if self._stopped:
-                break
-            greenlets.append(pool.spawn(function, item))  # waits for a place
+        # `spawn` waits for a place, and gets one at the latest when those before have been killed.
+        work = lambda item: None if self._stopped else function(item)  # noqa: E731
+        greenlets = [pool.spawn(work, item) for item in items]
         gevent.joinall(greenlets)
         self._work = None
         values = (greenlet.value for greenlet in greenlets)

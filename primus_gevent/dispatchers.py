@@ -56,6 +56,10 @@ class Dispatchers:
         garbage collector cannot see through.
         """
         self._room = 0
+        self.dismiss()
+
+    def dismiss(self) -> None:
+        """Let those end that are idle now. They belong to the hub that they have worked in."""
         idle = self._idle[:]
         self._idle.clear()
         for worker in idle:

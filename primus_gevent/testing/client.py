@@ -62,8 +62,8 @@ class Client(Socket):
         events: what has happened, by the names of the events, in order, whether anybody listens or not;
             ``data`` only where there are listeners for it. Without ``readyStateChange``, and without
             ``reconnect scheduled``, which is ``reconnecting``.
-        close_code, close_reason: what the server's end said (RFC 6455, 7.4); None before that, or when the
-            connection was lost.
+        close_code, close_reason: what the server said at the end of the last connection that has ended
+            (RFC 6455, 7.4); None before that, and when the connection was lost.
     """
 
     world: ClassVar[World]
@@ -81,6 +81,7 @@ class Client(Socket):
         self.browser = browser
         self.environ = dict(environ or {})
         self._pipe: Pipe | None = None
+        self._last_pipe: Pipe | None = None
         super().__init__(url, **options)
         self._make_transport = InProcess
 
@@ -99,15 +100,21 @@ class Client(Socket):
 
     @property
     def close_code(self) -> int | None:
-        return None if self._pipe is None else self._pipe.client.close_code
+        ended = self._ended_pipe
+        return None if ended is None else ended.client.close_code
 
     @property
     def close_reason(self) -> str:
-        return "" if self._pipe is None else self._pipe.client.close_reason
+        ended = self._ended_pipe
+        return "" if ended is None else ended.client.close_reason
+
+    @property
+    def _ended_pipe(self) -> Pipe | None:
+        return self._last_pipe if self.is_open else self._pipe
 
     def connected_by(self, pipe: Pipe) -> None:
         """There is a connection. Called by the transport."""
-        self._pipe = pipe
+        self._last_pipe, self._pipe = self._pipe, pipe
 
     def announce(self, event: str, *args: Any) -> None:
         """See `Socket`."""

@@ -55,10 +55,11 @@ class Failures(logging.Handler):
         logger.removeHandler(self)
         logger.disabled = self._before[0]
         logger.setLevel(self._before[1])
-        if getattr(self._handle_error, "__self__", None) is self._hub:
-            del self._hub.handle_error  # it has that of its class
+        hub: Any = self._hub
+        if hasattr(self._handle_error, "__self__") and self._handle_error.__self__ is hub:
+            del hub.handle_error  # it has that of its class
         else:
-            self._hub.handle_error = self._handle_error
+            hub.handle_error = self._handle_error
 
     def add(self, error: BaseException) -> None:
         """Take one that came in another way."""

@@ -133,9 +133,11 @@ class End:
         Raises:
             UnicodeEncodeError: the text has a lone surrogate; nothing was queued.
         """
-        if not isinstance(payload, (str, bytes)):
-            raise TypeError(f"a payload is str or bytes, not {payload!r}")
-        size = len(payload.encode()) if isinstance(payload, str) else len(payload)
+        if isinstance(payload, str):
+            size = len(payload.encode())
+        else:
+            payload = memoryview(payload).tobytes()  # as some parsers make it
+            size = len(payload)
         if self._state == OPEN:
             self._append(_Message(payload, size))
 

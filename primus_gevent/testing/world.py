@@ -11,7 +11,6 @@ from urllib.parse import urlencode
 import gevent
 from werkzeug.test import Client as WerkzeugClient
 
-from ..errors import ConnectionClosed
 from .client import Client, WorldClock
 from .door import Door, WSGIApp
 from .failures import Failures
@@ -168,6 +167,10 @@ class World:
             for client in self.clients:
                 client.silence(False)
                 client.destroy()
+            if not self.primus.connected:
+                # Both begin anew with the next spark, and that may come in another thread.
+                self.primus._sweep.stop()
+                self.primus._dispatchers.dismiss()
             self._time.settle()
         finally:
             self.is_open = False
@@ -226,18 +229,23 @@ class World:
     def connect(self, query: str | Mapping[str, Any] = "", **options: Any) -> Client:
         """A client that is connected; see `client`. Lets time pass where the server's hooks do.
 
+        What goes wrong with the first attempt is raised, and there will be no second one. How a client
+        behaves that tries again is to be seen with `client`.
+
         Raises:
             UnexpectedResponse: the server refuses it; ``status``, ``reason``, ``headers`` and ``body`` tell.
-            ConnectError: it finds no server: see `outage`.
+            ConnectError: it finds no server (see `outage`), or not in time.
             OptionError: an option cannot be used.
         """
         client = self.client(query, **options)
-        try:
-            client.wait_open()
-        except ConnectionClosed as closed:
-            if closed.__cause__ is None:
-                raise
-            raise closed.__cause__ from None
+        if client.options.manual:
+            client.open()
+        self._pass_until(lambda: client.is_open or client.last_error is not None, client)
+        if not client.is_open:
+            error = client.last_error
+            assert error is not None
+            client.destroy()
+            raise error
         return client
 
     def browser(self) -> Browser:
@@ -301,21 +309,27 @@ class World:
             Unfinished: it has not within 300 virtual seconds; it is killed.
             Exception: what it has raised, or what went wrong in the application.
         """
-        self._check_open()
-        end = self._time.seconds + LIMIT_SECONDS
         with self._time.held():
             task = self.start(function, *args, **kwargs)
-            while not task.ready():
-                self._let_others_work(task)
-                if not task.ready() and not self._time.step(end):
-                    task.greenlet.kill(block=False)
-                    self._time.settle()
-                    raise Unfinished(
-                        f"{function!r} has not returned within {LIMIT_SECONDS:g} virtual seconds"
-                    )
-                self._raise(task)
+            try:
+                self._pass_until(task.ready, function, task)
+            except BaseException:
+                task.greenlet.kill(block=False)
+                self._time.settle()
+                raise
         value: T = task.value
         return value
+
+    def _pass_until(self, ready: Callable[[], bool], what: Any, task: _Task | None = None) -> None:
+        end = self._time.seconds + LIMIT_SECONDS
+        with self._time.held():
+            self._time.settle()
+            self._raise(task)
+            while not ready():
+                self._let_others_work(ready)
+                if not ready() and not self._time.step(end):
+                    raise Unfinished(f"{what!r} is not done within {LIMIT_SECONDS:g} virtual seconds")
+                self._raise(task)
 
     def wait(self, condition: Callable[[], T], timeout: float = 5.0) -> T:
         """Wait really, with virtual time standing still: for a thread, a file, or another process.
@@ -348,12 +362,13 @@ class World:
         return self._time.is_held
 
     def _active(self) -> int:
-        """How many descriptors, threads and so on gevent waits for."""
-        return int(getattr(self._time.loop, "activecnt", 0))
+        """How many descriptors and threads gevent waits for."""
+        pool = self._hub._threadpool  # by `threadpool` there would be one
+        return int(self._time.loop.activecnt) + (0 if pool is None else len(pool))
 
-    def _let_others_work(self, task: _Task) -> None:
+    def _let_others_work(self, ready: Callable[[], bool]) -> None:
         deadline = time.monotonic() + self.patience
-        while self._active() > self._awaited and not task.ready() and time.monotonic() < deadline:
+        while self._active() > self._awaited and not ready() and time.monotonic() < deadline:
             self._time.pause(STEP_SECONDS)
             self._time.settle()
 

@@ -21,7 +21,6 @@ from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment
 from urllib.request import proxy_bypass_environment as bypasses  # type: ignore[attr-defined]
 
-import gevent.socket
 import gevent.ssl
 
 from ..errors import (
@@ -35,6 +34,7 @@ from ..errors import (
 )
 from ..hosts.base import set_nodelay
 from ..version import __version__
+from . import names
 from .address import Address, UrlParts
 from .cookies import Cookies
 from .options import ClientOptions
@@ -169,7 +169,7 @@ class Network:
 def _connect_tcp(url: UrlParts, proxy: Proxy | None) -> Any:
     address = (proxy.host, proxy.port) if proxy is not None else (url.host, url.port)
     try:
-        sock = gevent.socket.create_connection(address)
+        sock = names.connect(*address)
     except OSError as error:
         if proxy is None:
             raise

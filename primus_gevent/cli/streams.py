@@ -91,7 +91,6 @@ class Input:
         """
         number, rest = 0, bytearray()
         while data := self.read():
-            start = len(rest)
             rest += data
             if b"\n" in data:
                 *whole, last = bytes(rest).split(b"\n")
@@ -99,7 +98,7 @@ class Input:
                     number += 1
                     yield decoded(line, number)
                 rest = bytearray(last)
-            elif start > MAX_LINE_BYTES:
+            elif len(rest) > MAX_LINE_BYTES:
                 raise PrimusError(f"line {number + 1} of the input is longer than {MAX_LINE_BYTES} bytes")
         if rest:
             yield decoded(bytes(rest), number + 1)

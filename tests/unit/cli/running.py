@@ -7,7 +7,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
@@ -29,12 +29,14 @@ class Runner:
         self._capsys = capsys
         self._monkeypatch = monkeypatch
 
-    def __call__(self, *arguments: str, stdin: str = "") -> Result:
+    def __call__(self, *arguments: str, stdin: str | IO[str] = "") -> Result:
+        """Run a command.
+
+        Args:
+            stdin: what it reads, no more than fits a pipe; or an open file.
+        """
         self._capsys.readouterr()
-        read, write = os.pipe()
-        os.write(write, stdin.encode())  # no more than fits a pipe
-        os.close(write)
-        with os.fdopen(read) as given:
+        with piped(stdin) if isinstance(stdin, str) else stdin as given:
             self._monkeypatch.setattr(sys, "stdin", given)
             try:
                 status: Any = main(arguments)
@@ -42,6 +44,14 @@ class Runner:
                 status = error.code
         out, err = self._capsys.readouterr()
         return Result(int(status), out, err)
+
+
+def piped(text: str) -> IO[str]:
+    """The end of a pipe from which ``text`` can be read."""
+    read, write = os.pipe()
+    os.write(write, text.encode())
+    os.close(write)
+    return os.fdopen(read)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ import primus_gevent
 ROOT = Path(__file__).resolve().parent.parent
 REFERENCE = ROOT / "docs" / "reference"
 # Modules whose names a user imports from there; the rest of the package is private.
-PUBLIC_MODULES = ("primus_gevent", "primus_gevent.errors")
+PUBLIC_MODULES = ("primus_gevent", "primus_gevent.errors", "primus_gevent.testing")
 EXPORTS = [(module, name) for module in PUBLIC_MODULES for name in importlib.import_module(module).__all__]
 
 

@@ -75,6 +75,18 @@ class Pair(NamedTuple):
         return self.client == self.server
 
     @property
+    def can_wait(self) -> bool:
+        """Whether `make soak` is soon enough for it.
+
+        A rehearsal is. Official clients in Chromium are what they are in Node, but for how they open a
+        connection: that is in the core, which they play against a server of all transformers, and over
+        websockets one of them plays everything.
+        """
+        official_page = self.browser and self.client != "ours" and self.suites == "json"
+        sample = self.client == "primus8" and self.transformers == ("websockets",)
+        return self.is_rehearsal or (official_page and not sample)
+
+    @property
     def suites(self) -> str:
         """Of which list of `scenarios` it plays all."""
         return "parsers" if self.parsers else "core" if self.several or self.host else "json"

@@ -46,7 +46,7 @@ def runs(request: pytest.FixtureRequest) -> Iterator[dict[Pair, Future[Run]]]:
             pair,
             played,
             scenario,
-            marks=[pytest.mark.browser] * pair.browser + [pytest.mark.soak] * pair.is_rehearsal,
+            marks=[pytest.mark.browser] * pair.browser + [pytest.mark.soak] * pair.can_wait,
             id=f"{pair}-{played}-{slug(scenario)}",
         )
         for pair in (*PAIRS, *PARSER_PAIRS)

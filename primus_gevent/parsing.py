@@ -39,7 +39,7 @@ class CustomParser:
 
     def __init__(self, original: parsers.Parser) -> None:
         self.original = original
-        self.encoder: Callable[[Any], str | bytes] = blocking(original.encoder)
+        self.encoder: Callable[[Any], str | bytes] = _checked(blocking(original.encoder))
         self.decoder: Callable[[Any], Any] = blocking(original.decoder)
         self.library: str | None = getattr(original, "library", None)
 
@@ -59,6 +59,23 @@ def load(parser: Any) -> Any:
     """
     found = parsers.load(parser)
     return found if isinstance(parser, str) else CustomParser(found)
+
+
+def _checked(encode: Callable[[Any], Any]) -> Callable[[Any], str | bytes]:
+    def encoder(data: Any) -> str | bytes:
+        """Encode, and see to it that the result can be sent: ``bytes(1000)`` of a number would be, as zeros.
+
+        Raises:
+            TypeError: it is neither text nor bytes.
+        """
+        raw = encode(data)
+        if isinstance(raw, (str, bytes)):
+            return raw
+        if isinstance(raw, (bytearray, memoryview)):
+            return bytes(raw)
+        raise TypeError(f"the encoder returned {type(raw).__name__}, not str or bytes")
+
+    return encoder
 
 
 def blocking(function: Callable[..., Any]) -> Callable[[Any], Any]:

@@ -39,9 +39,20 @@ def test_functions_that_return_are_called_as_they_are() -> None:
         return f"{data}"
 
     parser = parsing.load({"encoder": encoder, "decoder": int})
-    assert parser.encoder is encoder
+    assert parser.encoder(5) == "5"
     assert parser.decoder is int  # it tells of no parameters
     assert parser.library is None
+
+
+@pytest.mark.parametrize("wrong", [3, 10**12, None, [1, 2], {"a": 1}, 1.5, True])
+def test_an_encoder_gives_text_or_bytes(wrong: Any) -> None:
+    """A parser that passes everything on as it is, say: `bytes` makes as many zeros of a number."""
+    for function in (lambda data: data, lambda data, fn: fn(None, data)):
+        parser = parser_of(function)
+        assert [parser.encoder(data) for data in ("a", b"b")] == ["a", b"b"]
+        assert parser.encoder(bytearray(b"c")) == parser.encoder(memoryview(b"c")) == b"c"
+        with pytest.raises(TypeError, match=f"returned {type(wrong).__name__}, not str or bytes"):
+            parser.encoder(wrong)
 
 
 def test_methods_and_the_library_of_an_object() -> None:
@@ -63,38 +74,38 @@ def test_methods_and_the_library_of_an_object() -> None:
 
 def test_a_callback_at_once() -> None:
     parser = parser_of(lambda data, fn: fn(None, data * 2))
-    assert parser.encoder(2) == 4
-    assert parser.decoder("a") == "aa"
+    assert parser.encoder("a") == "aa"
+    assert parser.decoder(2) == 4
 
 
 def test_a_callback_at_once_is_heard_in_the_hub() -> None:
     parser = parser_of(lambda data, fn: fn(None, data * 2))
     seen: AsyncResult[Any] = AsyncResult()
-    gevent.get_hub().loop.run_callback(lambda: seen.set(parser.encoder(2)))
+    gevent.get_hub().loop.run_callback(lambda: seen.set(parser.decoder(2)))
     assert seen.get(timeout=LIMIT) == 4
 
 
 @pytest.mark.parametrize("how", [gevent.spawn, lambda *args: gevent.spawn_later(0.01, *args)])
 def test_a_callback_from_another_greenlet(how: Callable[..., Any]) -> None:
     parser = parser_of(lambda data, fn: how(fn, None, data * 2))
-    assert in_greenlet(parser.encoder, 2) == 4
+    assert in_greenlet(parser.decoder, 2) == 4
     assert parser.decoder(3) == 6  # the main greenlet can wait as well
 
 
 def test_a_callback_from_the_hub() -> None:
     parser = parser_of(lambda data, fn: gevent.get_hub().loop.run_callback(fn, None, data))
-    assert in_greenlet(parser.encoder, 2) == 2
+    assert in_greenlet(parser.decoder, 2) == 2
 
 
 def test_a_callback_from_another_thread() -> None:
     started: list[threading.Thread] = []
 
-    def encoder(data: Any, fn: Callable[..., None]) -> None:
+    def decoder(data: Any, fn: Callable[..., None]) -> None:
         thread = threading.Thread(target=fn, args=(None, data))
         started.append(thread)
         thread.start()
 
-    assert in_greenlet(parser_of(encoder).encoder, 2) == 2
+    assert in_greenlet(parser_of(decoder).decoder, 2) == 2
     for thread in started:
         thread.join(LIMIT)
 
@@ -102,7 +113,7 @@ def test_a_callback_from_another_thread() -> None:
 def test_only_its_own_caller_waits() -> None:
     callbacks: dict[str, Callable[..., None]] = {}
     parser = parser_of(lambda data, fn: callbacks.update({data: fn}))
-    one, two = gevent.spawn(parser.encoder, "one"), gevent.spawn(parser.encoder, "two")
+    one, two = gevent.spawn(parser.decoder, "one"), gevent.spawn(parser.decoder, "two")
     gevent.idle()
     callbacks["two"](None, 2)
     assert two.get(timeout=LIMIT) == 2
@@ -144,11 +155,11 @@ def test_what_it_raises_itself_is_raised() -> None:
 
 
 def test_the_first_answer_counts() -> None:
-    def encoder(data: Any, fn: Callable[..., None]) -> None:
+    def decoder(data: Any, fn: Callable[..., None]) -> None:
         fn(None, 1)
         fn(Unwell())
 
-    assert parser_of(encoder).encoder(0) == 1
+    assert parser_of(decoder).decoder(0) == 1
 
 
 def test_one_that_never_calls_back_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -284,6 +284,16 @@ class VirtualTime:
             self.settle()
             return found
 
+    def advance(self, seconds: float) -> None:
+        """Let so much time pass; what is due in it happens, in order, and each time everything settles.
+
+        Raises:
+            Restless: see `settle`.
+        """
+        end = self.seconds + seconds
+        while self.step(end):
+            pass
+
     def pause(self, seconds: float) -> None:
         """Wait really, with virtual time standing still: for threads, and for other processes."""
         with self.held(), self.loop.timer(seconds) as timer:

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from primus_gevent import Primus
+from primus_gevent import Primus, clock
 from primus_gevent.heartbeat import MAX_STEP_SECONDS, MIN_STEP_SECONDS, Sweep
+from primus_gevent.testing.virtual import VirtualTime
 from tests.unit.fakes import connect
-from tests.unit.hub import eventually, turn
+from tests.unit.hub import turn
 
 
 class World:
@@ -125,8 +126,8 @@ def test_with_both_halves_off_it_never_runs() -> None:
     sweep.stop()
 
 
-def test_it_runs_while_there_are_sparks_and_again_with_the_next_one() -> None:
-    primus = Primus(timeout=0.05, ping_interval=False)
+def test_it_runs_while_there_are_sparks_and_again_with_the_next_one(virtual: VirtualTime) -> None:
+    primus = Primus(timeout=35, ping_interval=False)
     sweep = primus._sweep
     spark = connect(primus)
     first = sweep._greenlet
@@ -134,8 +135,14 @@ def test_it_runs_while_there_are_sparks_and_again_with_the_next_one() -> None:
     connect(primus)
     assert sweep._greenlet is first  # one for all
     spark.socket.active = False
-    eventually(lambda: not primus.connected)
-    eventually(lambda: first.dead)
+    virtual.advance(34.9)
+    assert primus.connected == 2
+    virtual.advance(1.2)
+    assert primus.connected == 1  # the other one has been heard, once
+    virtual.advance(1)
+    assert (primus.connected, first.dead) == (0, False)
+    virtual.advance(1)
+    assert first.dead
     connect(primus)
     assert sweep._greenlet is not first
     sweep.stop()
@@ -144,11 +151,13 @@ def test_it_runs_while_there_are_sparks_and_again_with_the_next_one() -> None:
     assert sweep._greenlet is None
 
 
-def test_it_pings_over_and_over() -> None:
-    primus = Primus(timeout=False, ping_interval=0.02)
+def test_it_pings_over_and_over(virtual: VirtualTime) -> None:
+    primus = Primus(timeout=False, ping_interval=30)
     spark = connect(primus)
-    eventually(lambda: len(spark.socket.sent) >= 3)
-    assert all(text.startswith('"primus::ping::1') for text in spark.socket.sent)
+    began_ms = clock.now() * 1000
+    virtual.advance(100)
+    after = [int(text.strip('"').partition("ping::")[2]) - began_ms for text in spark.socket.sent]
+    assert after == [pytest.approx(30_000, abs=1), pytest.approx(60_000, abs=1), pytest.approx(90_000, abs=1)]
     primus._sweep.stop()
 
 
@@ -171,7 +180,7 @@ def test_it_keeps_no_spark_alive_while_it_sleeps() -> None:
     primus._sweep.stop()
 
 
-def test_a_parser_that_cannot_ping_does_not_end_the_sweep() -> None:
+def test_a_parser_that_cannot_ping_does_not_end_the_sweep(virtual: VirtualTime) -> None:
     class NumbersOnly:
         @staticmethod
         def encoder(data: Any) -> str:
@@ -179,11 +188,12 @@ def test_a_parser_that_cannot_ping_does_not_end_the_sweep() -> None:
 
         decoder = staticmethod(int)
 
-    primus = Primus(parser=NumbersOnly, timeout=False, ping_interval=0.02)
+    primus = Primus(parser=NumbersOnly, timeout=False, ping_interval=30)
     errors: list[Any] = []
     primus.on("log", lambda level, error, spark: errors.append(spark))
     sparks = {connect(primus), connect(primus)}
-    eventually(lambda: len(errors) >= 4)
+    virtual.advance(60)
+    assert len(errors) == 4
     assert set(errors) == sparks
     assert primus._sweep._greenlet
     primus._sweep.stop()

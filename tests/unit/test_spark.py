@@ -16,6 +16,7 @@ from greenlet import GreenletExit
 from primus_gevent import Primus
 from primus_gevent.errors import ConcurrencyError, ConnectionClosed, ParserError, ReadTimeout
 from primus_gevent.spark import NOTHING
+from primus_gevent.testing.virtual import VirtualTime
 from tests.unit.fakes import FakeConnection, connect
 from tests.unit.hub import eventually, in_hub, turn
 
@@ -57,17 +58,13 @@ class Reader:
 # -- reading in time
 
 
-def test_what_cannot_be_decoded_gives_a_reader_no_more_time(spark: Any) -> None:
+def test_what_cannot_be_decoded_gives_a_reader_no_more_time(spark: Any, virtual: VirtualTime) -> None:
     """A peer that sends rubbish faster than the timeout must not keep a reader for ever."""
-    reader = Reader(spark, timeout=0.05)
-
-    def babble() -> None:
-        while not reader.got:
-            spark.socket.deliver("{")
-            gevent.sleep(0.005)
-
-    with gevent.Timeout(5):
-        babble()
+    reader = Reader(spark, timeout=10)
+    for _ in range(10):
+        assert reader.got == []
+        spark.socket.deliver("{")
+        virtual.advance(1)
     assert reader.got == [ReadTimeout]
 
 

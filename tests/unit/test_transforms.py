@@ -19,6 +19,7 @@ from primus_gevent.errors import (
     PrimusError,
     TransformError,
 )
+from primus_gevent.testing.virtual import VirtualTime
 from primus_gevent.transforms import Packet, Transform, Turns, apply
 from tests.unit.fakes import connect
 from tests.unit.hub import eventually, in_hub, turn
@@ -321,12 +322,16 @@ def test_one_that_never_calls_next_costs_its_message(primus: Primus, style: str)
     assert (receiver.got, len(receiver.errors), spark.writable) == (["a"], 1, True)
 
 
-def test_the_time_limit_is_that_of_next_only(primus: Primus) -> None:
-    primus.transform("incoming", lambda packet: gevent.sleep(0.1))
+def test_the_time_limit_is_that_of_next_only(virtual: VirtualTime) -> None:
+    primus = Primus(transform_timeout=30)
+    primus.transform("incoming", lambda packet: gevent.sleep(100))
     spark = connect(primus)
     receiver = Receiver(spark, "data")
     spark.socket.deliver("1")
-    eventually(lambda: receiver.got == [1])
+    virtual.advance(99)
+    assert receiver.got == []
+    virtual.advance(1)
+    assert receiver.got == [1]
     assert receiver.errors == []
 
 

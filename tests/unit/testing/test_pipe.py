@@ -243,20 +243,6 @@ def test_closing_reads_again(make: Any) -> None:
 # -- time limits, and the network
 
 
-@pytest.fixture
-def virtual() -> Iterator[VirtualTime]:
-    made = VirtualTime.of(get_hub())
-    made.start()
-    yield made
-    made.stop()
-
-
-def advance(virtual: VirtualTime, seconds: float) -> None:
-    end = virtual.seconds + seconds
-    while virtual.step(end):
-        pass
-
-
 def test_nothing_is_read_before_somebody_wants_it(virtual: VirtualTime) -> None:
     pair = pipe()
     pair.near.send("early")
@@ -290,17 +276,17 @@ def test_who_takes_nothing_for_too_long_is_cut_off(virtual: VirtualTime) -> None
     pair.far.pause()
     for _ in range(3):
         pair.near.send("x" * NETWORK_BYTES)
-    advance(virtual, 9)
+    virtual.advance(9)
     pair.far.resume()
     virtual.settle()
     pair.far.pause()
-    advance(virtual, 60)  # everything was taken: there is nothing to wait for
+    virtual.advance(60)  # everything was taken: there is nothing to wait for
     assert pair.at_near.calls == []
     for _ in range(2):
         pair.near.send("x" * NETWORK_BYTES)
-    advance(virtual, 9.9)
+    virtual.advance(9.9)
     assert pair.at_near.calls == []
-    advance(virtual, 0.2)
+    virtual.advance(0.2)
     assert pair.at_near.calls == LOST
     pair.far.resume()
     virtual.settle()
@@ -315,7 +301,7 @@ def test_a_little_progress_is_enough(virtual: VirtualTime) -> None:
     for _ in range(5):
         pair.near.send("x" * NETWORK_BYTES)
     for _ in range(3):
-        advance(virtual, 9)
+        virtual.advance(9)
         pair.far.resume()
     virtual.settle()
     assert (len(pair.at_far.messages), pair.at_near.calls) == (3, [])
@@ -325,9 +311,9 @@ def test_a_goodbye_that_is_not_answered(virtual: VirtualTime) -> None:
     pair = pipe(close_timeout=5).start()
     pair.near.pipe.set_silent(True)
     pair.near.close()
-    advance(virtual, 4.9)
+    virtual.advance(4.9)
     assert pair.at_near.calls == [("closed", True)]
-    advance(virtual, 0.2)
+    virtual.advance(0.2)
     assert pair.at_near.calls == CLEAN
     assert pair.at_far.calls == []
     assert not pair.far.peer_left()
@@ -341,7 +327,7 @@ def test_a_silent_network_tells_nobody_and_loses_nothing(virtual: VirtualTime) -
     pair.near.pipe.set_silent(True)
     pair.near.send("one")
     pair.far.send("two")
-    advance(virtual, 60)
+    virtual.advance(60)
     assert pair.at_near.messages == pair.at_far.messages == pair.at_near.calls == pair.at_far.calls == []
     pair.near.pipe.set_silent(False)
     virtual.settle()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import gevent
@@ -18,21 +17,6 @@ from tests.unit.hub import eventually, in_hub
 DAY = 86400.0
 
 
-@pytest.fixture
-def virtual() -> Iterator[VirtualTime]:
-    made = VirtualTime.of(gevent.get_hub())
-    made.start()
-    yield made
-    made.stop()
-    assert not isinstance(gevent.get_hub().loop, VirtualLoop)
-
-
-def advance(virtual: VirtualTime, seconds: float) -> None:
-    end = virtual.seconds + seconds
-    while virtual.step(end):
-        pass
-
-
 def test_whoever_sleeps_wakes_when_time_has_passed(virtual: VirtualTime) -> None:
     woken: list[Any] = []
 
@@ -44,12 +28,12 @@ def test_whoever_sleeps_wakes_when_time_has_passed(virtual: VirtualTime) -> None
         gevent.spawn(sleep, seconds)
     virtual.settle()
     assert woken == []
-    advance(virtual, 0.999)
+    virtual.advance(0.999)
     assert woken == []
-    advance(virtual, 1.5)
+    virtual.advance(1.5)
     assert woken == [(1, 1), (2, 2)]
     began = time.monotonic()
-    advance(virtual, DAY)
+    virtual.advance(DAY)
     assert woken == [(1, 1), (2, 2), (3, 3), (DAY, DAY)]
     assert time.monotonic() - began < DAY / 1000
 
@@ -81,7 +65,7 @@ def test_everything_of_gevents_that_has_a_limit(virtual: VirtualTime) -> None:
     for name, wait in waits.items():
         gevent.spawn(limited, name, wait)
     gevent.spawn_later(1, over.append, "later 1")
-    advance(virtual, 10)
+    virtual.advance(10)
     expected = ["later 1", "timeout 1.5", "event 2", "queue 2.5", "result 3", "join 3.5", "wait 4"]
     assert over == expected
     busy.kill()
@@ -98,9 +82,9 @@ def test_a_timeout_that_is_not_needed_never_fires(virtual: VirtualTime) -> None:
         got.append("slept")
 
     gevent.spawn(work)
-    advance(virtual, 4)
+    virtual.advance(4)
     queue.put(1)
-    advance(virtual, 100)
+    virtual.advance(100)
     assert got == [1, "slept"]
 
 
@@ -113,7 +97,7 @@ def test_timers_of_the_same_moment_fire_in_order_and_one_by_one(virtual: Virtual
 
     for name in "abc":
         virtual.hub.loop.timer(1).start(note, name)
-    advance(virtual, 1)
+    virtual.advance(1)
     assert seen == ["a", "after a", "b", "after b", "c", "after c"]
 
 
@@ -126,7 +110,7 @@ def test_sums_of_floats_are_not_exact(virtual: VirtualTime) -> None:
             seen.append(virtual.seconds)
 
     gevent.spawn(tick)
-    advance(virtual, 1.0)
+    virtual.advance(1.0)
     assert len(seen) == 10
     assert seen[-1] == pytest.approx(1.0, abs=10 * EPSILON)
 
@@ -142,19 +126,19 @@ def test_a_timer_keeps_the_contract_of_gevents(virtual: VirtualTime) -> None:
     timer.start(seen.append, 1, update=True)
     assert timer.active
     assert timer.callback == seen.append
-    advance(virtual, 1)
+    virtual.advance(1)
     timer.start(seen.append, 2)  # anew
-    advance(virtual, 1.5)
+    virtual.advance(1.5)
     assert seen == []
-    advance(virtual, 1)
+    virtual.advance(1)
     assert seen == [2]
     assert not timer.active
     timer.start(seen.append, 3)
     timer.stop()
-    advance(virtual, 5)
+    virtual.advance(5)
     with timer:
         timer.start(seen.append, 4)
-    advance(virtual, 5)
+    virtual.advance(5)
     assert seen == [2]
     with pytest.raises(TypeError, match="calls something"):
         timer.start("nothing")
@@ -164,13 +148,13 @@ def test_a_timer_that_repeats(virtual: VirtualTime) -> None:
     seen: list[float] = []
     timer = virtual.hub.loop.timer(1.0, 0.5)
     timer.start(lambda: seen.append(virtual.seconds))
-    advance(virtual, 2.2)
+    virtual.advance(2.2)
     assert seen == [1.0, 1.5, 2.0]
     timer.again(lambda: seen.append(-virtual.seconds))
-    advance(virtual, 0.6)
+    virtual.advance(0.6)
     assert seen[3:] == [pytest.approx(-2.7)]
     timer.close()
-    advance(virtual, 5)
+    virtual.advance(5)
     assert len(seen) == 4
     once = virtual.hub.loop.timer(1.0)
     once.start(seen.append, 0)
@@ -192,7 +176,7 @@ def test_what_a_timer_calls_may_stop_the_next_one(virtual: VirtualTime) -> None:
     second = virtual.hub.loop.timer(1)
     virtual.hub.loop.timer(1).start(lambda: (seen.append(1), second.stop()))
     second.start(seen.append, 2)
-    advance(virtual, 1)
+    virtual.advance(1)
     assert seen == [1]
 
 
@@ -201,7 +185,7 @@ def test_what_a_timer_raises_is_the_hubs(virtual: VirtualTime, hub_stays_clean: 
         raise ValueError("in a timer")
 
     virtual.hub.loop.timer(1).start(fail)
-    advance(virtual, 1)
+    virtual.advance(1)
     assert [str(error) for error in hub_stays_clean] == ["in a timer"]
     hub_stays_clean.clear()
 
@@ -284,7 +268,7 @@ def test_afterwards_what_waits_waits_really() -> None:
     repeating.start(lambda: seen.append("tick"))
     repeating.stop()
     repeating.start(lambda: (seen.append("tick"), seen.count("tick") == 3 and repeating.close()))
-    advance(virtual, 0.0)
+    virtual.advance(0.0)
     with virtual.held():
         virtual.seconds = 5.0
     virtual.stop()
@@ -308,7 +292,7 @@ def test_two_users_share_it() -> None:
     two = VirtualTime.of(hub)
     assert two is one
     two.start()
-    advance(one, 5)
+    one.advance(5)
     two.stop()
     assert isinstance(hub.loop, VirtualLoop)
     assert "5.000 s" in repr(one)
@@ -319,7 +303,7 @@ def test_two_users_share_it() -> None:
 
 def test_the_clock_of_the_package_is_virtual_in_this_thread_only(virtual: VirtualTime) -> None:
     before = clock.monotonic(), clock.now()
-    advance(virtual, DAY)
+    virtual.advance(DAY)
     assert (clock.monotonic() - before[0], clock.now() - before[1]) == (
         pytest.approx(DAY),
         pytest.approx(DAY),

@@ -13,6 +13,7 @@ import pytest
 
 from examples import own_transformer
 from primus_gevent import OptionError, Primus, UnknownNameError, library, transformers
+from primus_gevent.testing.virtual import VirtualTime
 from tests.unit.fakes import ENVIRON
 
 # The example registers itself when it is imported; other tests want to know ours only.
@@ -93,7 +94,7 @@ def test_library_from_a_file(tmp_path: Path, toy: None) -> None:
 # -- several
 
 
-def test_whose_a_request_is() -> None:
+def test_whose_a_request_is(virtual: VirtualTime) -> None:
     primus = Primus(transformer=["websockets", "engine.io"])
     engine = primus.transformer.all[1]
     status, body = ask(primus, query="EIO=4&transport=polling")
@@ -102,7 +103,9 @@ def test_whose_a_request_is() -> None:
     # a plain request is the first one's
     assert ask(primus)[0].startswith("426")
     assert ask(Primus(transformer=["engine.io", "websockets"]))[0] == "400 Bad Request"
-    primus.destroy()
+    ending = gevent.spawn(primus.destroy)
+    virtual.advance(primus.options.close_timeout + 1)  # nobody comes for the goodbye
+    assert ending.successful()
 
 
 @pytest.mark.parametrize("names", [["engine.io", "websockets"], ["websockets", "engine.io"]])

@@ -17,6 +17,7 @@ from primus_gevent import Primus
 from primus_gevent.errors import OptionError
 from primus_gevent.middleware.exchange import Exchange
 from primus_gevent.request import RequestRecord
+from primus_gevent.testing.virtual import VirtualTime
 from primus_gevent.transformers.socketio import SocketIOOptions
 from primus_gevent.transformers.socketio_session import HANDSHAKE_SIZE, Handshakes
 from tests.unit.fakes import ENVIRON
@@ -250,12 +251,15 @@ def test_handshakes_expire() -> None:
     eventually(lambda: "again" not in handshakes)
 
 
-def test_handshakes_expire_each_in_its_time() -> None:
-    handshakes = Handshakes(0.2, 10, lambda what: None)
+def test_handshakes_expire_each_in_its_time(virtual: VirtualTime) -> None:
+    handshakes = Handshakes(30, 10, lambda what: None)
     handshakes.add("first", RequestRecord(ENVIRON))
-    gevent.sleep(0.1)
+    virtual.advance(20)
     handshakes.add("second", RequestRecord(ENVIRON))
-    eventually(lambda: "first" not in handshakes)
+    virtual.advance(9.9)
+    assert "first" in handshakes
+    virtual.advance(0.2)
+    assert "first" not in handshakes
     assert "second" in handshakes
     assert handshakes.pop("first") is None
     assert handshakes.pop("second") is not None

@@ -18,7 +18,8 @@ import pytest
 from primus_gevent import Primus
 from primus_gevent.errors import OptionError
 from primus_gevent.request import RequestRecord
-from primus_gevent.transformers.sockjs import SockJSOptions
+from primus_gevent.testing.virtual import VirtualTime
+from primus_gevent.transformers.sockjs import SEND_PATIENCE, SockJSOptions
 from primus_gevent.transformers.sockjs_session import PONG_SECONDS, SockJSSession
 from tests.unit.fakes import ENVIRON
 from tests.unit.hub import eventually, in_hub, turn
@@ -390,21 +391,23 @@ def test_most_of_a_frame(serve: Callable[..., Server]) -> None:
     assert server.post("/a/key/xhr")[2] == b'a["a","b"]\n'
 
 
-def test_messages_that_wait_too_long(serve: Callable[..., Server], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_messages_that_wait_too_long(serve: Callable[..., Server], virtual: VirtualTime) -> None:
     """Official clients take the answer for the end, so it comes late."""
-    server = serve(handshake_timeout=0.01, transport={"disconnect_delay": 0.01})
+    server = serve(handshake_timeout=1, transport={"disconnect_delay": 1})
     session = server.open()
     server.primus._sweep.stop()
     session.pause()
-    monkeypatch.setattr("primus_gevent.transformers.sockjs.SEND_PATIENCE", 0.05)
-    status, headers, _ = server.post("/a/key/xhr_send", b'["1"]')
-    assert (status, headers["Retry-After"]) == ("503 Service Unavailable", "1")
-    monkeypatch.setattr("primus_gevent.transformers.sockjs.SEND_PATIENCE", 60)
     sending = gevent.spawn(server.post, "/a/key/xhr_send", b'["1"]')
-    gevent.sleep(0.05)  # several times what one wait may take
+    virtual.advance(SEND_PATIENCE - 1)  # many times what one wait may take
     assert not sending.ready()
+    virtual.advance(1)
+    status, headers, _ = sending.get(block=False)
+    assert (status, headers["Retry-After"]) == ("503 Service Unavailable", "1")
+    sending = gevent.spawn(server.post, "/a/key/xhr_send", b'["1"]')
+    virtual.advance(SEND_PATIENCE - 1)
     session.resume()
-    assert sending.get(timeout=1)[0] == "204 No Content"
+    virtual.settle()
+    assert sending.get(block=False)[0] == "204 No Content"
     assert server.received == [1]
 
 

@@ -6,6 +6,9 @@
 PYTHON ?= python3
 ARGS ?=
 
+# Hundreds of processes are started by tests and benchmarks; without it each would compile the package again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint format bench matrix soak conformance coverage clean venv-demo venv-dev npm system
 

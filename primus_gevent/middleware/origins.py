@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Callable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from greenlet import GreenletExit
+
+from ..dispatchers import FAILURES
+
 __all__ = ["is_allowed", "is_script_allowed"]
+
+logger = logging.getLogger("primus_gevent")
 
 DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
@@ -20,7 +27,7 @@ def is_allowed(environ: Mapping[str, Any], origins: Any) -> bool:
     if origins == "*" or origin is None:
         return True
     if callable(origins):
-        return bool(origins(origin))
+        return _is_approved(origins, origin)
     origin = origin.strip().lower().rstrip("/")
     if origin == "self":
         return False  # in the list that is our word for something else, and no origin
@@ -43,6 +50,17 @@ def is_script_allowed(environ: Mapping[str, Any], origins: Any) -> bool:
     return bool(page.scheme and page.netloc) and is_allowed(
         {**environ, "HTTP_ORIGIN": f"{page.scheme}://{page.netloc}"}, origins
     )
+
+
+def _is_approved(function: Callable[[str], Any], origin: str) -> bool:
+    """What a function of the application's says. One that fails lets nobody in."""
+    try:
+        return bool(function(origin))
+    except GreenletExit:
+        raise  # the server stops
+    except FAILURES:
+        logger.exception("the function %r of the option `origins` failed", function)
+        return False
 
 
 def _is_same_host(origin: str, environ: Mapping[str, Any]) -> bool:

@@ -59,6 +59,7 @@ exit status:
 
 WAIT = 2.0
 WAIT_FOR_COUNT = 10.0
+LAST_WORDS_SECONDS = 1.0  # for listeners to say why there is no connection
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -146,6 +147,8 @@ class Conversation:
         self._last = monotonic()  # when something came, or the last line left
         self._status = "connecting"
         self._opened = 0
+        self._outage: Outage | None = None
+        self._over: Any = Event()
         self._prompt: Prompt | None = None
         if self.interactive and console.live:
             self._prompt = Prompt(console, lambda: f"[{self._status}] ")
@@ -183,7 +186,12 @@ class Conversation:
     # -- what comes
 
     def _receive(self) -> None:
-        for message in self.client:
+        while True:
+            try:
+                message = self.client.read()
+            except ConnectionClosed as error:
+                self._finish(self._ended(error))
+                return
             self._show(message)
             self.received += 1
             self._last = monotonic()
@@ -191,7 +199,6 @@ class Conversation:
             if self.received == self.count and self.sent_all:
                 self._finish(OK)
                 return
-        self._finish(self._ended())
 
     def _show(self, message: Any) -> None:
         text = message if isinstance(message, str) and not self.json else as_json(message)
@@ -199,8 +206,17 @@ class Conversation:
             text = f"< {text}"
         self.console.result(text)
 
-    def _ended(self) -> int:
+    def _ended(self, error: ConnectionClosed) -> int:
         """The client has ended by itself: the exit status for that."""
+        # Behind its other events, which tell why.
+        self._over.wait(LAST_WORDS_SECONDS)
+        outage = self._outage
+        if outage is not None:
+            cause = error.__cause__ and error.__cause__.__cause__
+            why = f": {cause}" if cause else ""
+            self._bad(
+                f"gave up after {plural(outage.attempt, 'attempt')} in {duration(outage.duration)}{why}"
+            )
         if not self._opened or not self.client.clean or self.client.last_error is not None:
             return FAILED
         if not self.sent_all:
@@ -279,7 +295,7 @@ class Conversation:
         client.on("reconnecting", self._on_reconnecting)
         client.on("reconnect", lambda outage: self._state("connecting"))
         client.on("reconnect timeout", lambda error, outage: self._note(f"* {error}", "warn"))
-        client.on("reconnect failed", self._on_reconnect_failed)
+        client.on("end", self._over.set)
         client.on("timeout", lambda: self._bad(str(client.last_error)))
         client.on("offline", lambda: self._note("* offline: the server does not answer any more", "warn"))
         client.on("online", lambda: self._note("* online", "good"))
@@ -287,6 +303,7 @@ class Conversation:
 
     def _on_open(self) -> None:
         self._opened += 1
+        self._outage = None
         again = " again" if self._opened > 1 else ""
         self._note(f"* open{again}, latency {duration(self.client.latency)}{self._hint()}", "good")
         self._state(self._latency())
@@ -315,16 +332,13 @@ class Conversation:
             self._note("* the server has refused us; -H and --cookie can say who you are", "dim")
 
     def _on_reconnecting(self, outage: Outage) -> None:
+        self._outage = outage
         attempt = f"attempt {outage.attempt} of {outage.retries:g}"
         # Of the first attempt the reason has been told: the connection was lost.
         failed = outage.attempt > 1 and self.client.last_error
         why = f": {self.client.last_error}" if failed else ""
         self._note(f"* reconnecting in {duration(outage.timeout)} ({attempt}){why}", "warn")
         self._state(f"reconnecting {outage.attempt}/{outage.retries:g}")
-
-    def _on_reconnect_failed(self, error: BaseException, outage: Outage) -> None:
-        why = f": {error.__cause__}" if error.__cause__ else ""
-        self._bad(f"gave up after {plural(outage.attempt, 'attempt')} in {duration(outage.duration)}{why}")
 
     def _state(self, status: str) -> None:
         self._status = status

@@ -87,7 +87,9 @@ def run(given: argparse.Namespace, console: Console) -> int:
     except Failure as error:
         if changes is None:
             raise
-        console.note(f"{error.details}\n{error}; waiting for a change".lstrip(), "bad")
+        if error.details:
+            console.note(error.details.rstrip("\n"))
+        console.note(f"{error}; waiting for a change", "bad")
         return changes.wait()
 
 

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Client", "NothingCame"]
 
+#: The default of `Client.read`: by itself, as a default is. Where a test does not ask, there is no limit.
+NO_TIME = float(0)
+
 # Every change of the state has an event of its own name too, and every planned attempt has two.
 UNTOLD = frozenset({"readyStateChange", "reconnect scheduled"})
 
@@ -170,11 +173,12 @@ class Client(Socket):
         done = self.world.start(super().write, data)
         return bool(done.value) if done.ready() else True
 
-    def read(self, timeout: float | None = 0.0) -> Any:
+    def read(self, timeout: float | None = NO_TIME) -> Any:
         """The next message, decoded; see `Socket.read`.
 
         Args:
-            timeout: virtual seconds that may pass until it comes. None: as many as `World.run` allows.
+            timeout: virtual seconds that may pass until it comes, none by default. None: as many as
+                `World.run` allows.
 
         Raises:
             NothingCame: none has come.
@@ -182,7 +186,7 @@ class Client(Socket):
             ConcurrencyError: ``data`` listeners take the messages.
         """
         if self._waits_itself():
-            return super().read(timeout)
+            return super().read(None if timeout is NO_TIME else timeout)
         try:
             return self.world.run(super().read, timeout)
         except ReadTimeout as error:

@@ -10,11 +10,16 @@ import logging
 from collections.abc import Callable
 from typing import Any
 
+from gevent import monkey
+
 from ..errors import PrimusError
 
 __all__ = ["Failures"]
 
 LOGGER = "primus_gevent"
+
+# Really of the thread, also where `threading` is monkey-patched: so is a hub.
+_thread_id = monkey.get_original("_thread", "get_ident")
 
 
 class Failures(logging.Handler):
@@ -33,6 +38,7 @@ class Failures(logging.Handler):
         self.found: list[BaseException] = []
         self._hub: Any = hub
         self._quiet = quiet
+        self._thread = _thread_id()
         self._waiting: list[BaseException] = []
         self._before: tuple[bool, int] = (False, logging.NOTSET)
         self._handle_error: Callable[..., Any] = hub.handle_error
@@ -77,8 +83,8 @@ class Failures(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """See `logging.Handler`."""
-        if record.name.partition(".")[0] != LOGGER:
-            return
+        if _thread_id() != self._thread:
+            return  # of a server in another thread
         if record.exc_info and record.exc_info[1] is not None:
             self.add(record.exc_info[1])
             return

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent import monkey
+from greenlet import getcurrent
 
 from .. import clock
 
@@ -178,6 +179,7 @@ class VirtualTime:
         self._began = time.monotonic(), time.time()
         self._users = 0
         self._held = 0  # how many calls are under way during which time stands still
+        self._holder: Any = None  # the greenlet of the first of them
         self._timers: list[tuple[float, int, VirtualTimer]] = []
         self._order = count()
         self._alarm: Any = None  # a real timer, for when the test itself waits
@@ -237,18 +239,21 @@ class VirtualTime:
     def held(self) -> Iterator[None]:
         """No time passes inside, except by `step`."""
         self._disarm()
+        if not self._held:
+            self._holder = getcurrent()
         self._held += 1
         try:
             yield
         finally:
             self._held -= 1
             if not self._held:
+                self._holder = None
                 self._arm()
 
     @property
-    def is_held(self) -> bool:
-        """Whether something is being asked of it right now: who calls was called by that."""
-        return self._held > 0
+    def is_held_elsewhere(self) -> bool:
+        """Whether another greenlet asks something of it right now: who calls runs because of that."""
+        return self._held > 0 and getcurrent() is not self._holder
 
     def settle(self) -> None:
         """Run everything that can run without time passing.

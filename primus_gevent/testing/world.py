@@ -85,7 +85,8 @@ class World:
 
     After each call the world has come to rest: everything has run that can run without time passing. Time is
     virtual and passes by `advance`, or when a call would have to wait. What the test's own greenlet waits for
-    without the world, it waits for really, and virtual time passes with it.
+    without the world, it waits for really, and virtual time passes with it. In greenlets that the world runs
+    its calls wait in virtual time, as everything does there.
 
     What goes wrong in a handler, a listener, a middleware layer, or any greenlet that the application has
     spawned is raised by the call that has caused it.
@@ -132,7 +133,7 @@ class World:
         self._hub = hub
         self._time = VirtualTime.of(hub)
         self._began = 0.0
-        self._Client: type[Client] = Client
+        self._Client: type[Client] | None = None  # made with the first of them, when the server is set up
         self._awaited = 0
 
     # -- beginning and end
@@ -147,10 +148,6 @@ class World:
         self._awaited = self._active()
         self._failures.start()
         self.door.open()
-        bound = self.primus.Socket
-        # `Client` first: its methods call those of `Socket`.
-        members = {"world": self, "make_clock": staticmethod(lambda hub: WorldClock(hub, lambda: self.dice))}
-        self._Client = type("Client", (Client, bound), members)
         self.is_open = True
         self._all.append(self)
         return self
@@ -222,9 +219,16 @@ class World:
         text = query if isinstance(query, str) else urlencode(query, doseq=True)
         if text:
             address = f"{address}{'&' if '?' in address else '?'}{text.lstrip('?')}"
+        if self._Client is None:
+            # `Client` first: its methods call those of `Socket`.
+            members = {"world": self, "make_clock": staticmethod(self._make_clock)}
+            self._Client = type("Client", (Client, self.primus.Socket), members)
         client = self._Client(address, browser=browser, environ=environ, **options)
         self.clients.append(client)
         return client
+
+    def _make_clock(self, hub: Any) -> WorldClock:
+        return WorldClock(hub, lambda: self.dice)
 
     def connect(self, query: str | Mapping[str, Any] = "", **options: Any) -> Client:
         """A client that is connected; see `client`. Lets time pass where the server's hooks do.
@@ -268,6 +272,9 @@ class World:
             Exception: what went wrong in the application.
         """
         self._check_open()
+        if self.is_busy:
+            gevent.sleep(0)
+            return
         self._time.settle()
         self._raise()
 
@@ -278,6 +285,9 @@ class World:
             Exception: what went wrong in the application; time stands where that happened.
         """
         self._check_open()
+        if self.is_busy:
+            gevent.sleep(seconds)
+            return
         end = self._time.seconds + seconds
         while self._time.step(end):
             self._raise()
@@ -292,10 +302,8 @@ class World:
         Raises:
             Exception: what it has raised so far, or what went wrong in the application.
         """
-        self._check_open()
-        with self._time.held():
-            task = _Task(function, args, kwargs)
-            self._time.settle()
+        task = _Task(function, args, kwargs)
+        self.settle()
         self._raise(task)
         return task
 
@@ -309,19 +317,25 @@ class World:
             Unfinished: it has not within 300 virtual seconds; it is killed.
             Exception: what it has raised, or what went wrong in the application.
         """
-        with self._time.held():
-            task = self.start(function, *args, **kwargs)
-            try:
-                self._pass_until(task.ready, function, task)
-            except BaseException:
-                task.greenlet.kill(block=False)
-                self._time.settle()
-                raise
+        self._check_open()
+        if self.is_busy:
+            return function(*args, **kwargs)
+        task = _Task(function, args, kwargs)
+        try:
+            self._pass_until(task.ready, function, task)
+        except BaseException:
+            task.greenlet.kill(block=False)
+            self._time.settle()
+            raise
         value: T = task.value
         return value
 
     def _pass_until(self, ready: Callable[[], bool], what: Any, task: _Task | None = None) -> None:
         end = self._time.seconds + LIMIT_SECONDS
+        if self.is_busy:
+            while not ready():
+                gevent.sleep(STEP_SECONDS)
+            return
         with self._time.held():
             self._time.settle()
             self._raise(task)
@@ -358,8 +372,8 @@ class World:
 
     @property
     def is_busy(self) -> bool:
-        """Whether a call of this world is under way, so that who asks is called by it."""
-        return self._time.is_held
+        """Whether a call of another greenlet is under way, so that whoever asks runs because of it."""
+        return self._time.is_held_elsewhere
 
     def _active(self) -> int:
         """How many descriptors and threads gevent waits for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import time
@@ -157,6 +158,25 @@ def test_a_greenlet_of_the_test_waits_as_usual(world: World) -> None:
     ann.write("x")
     assert got == ["x"]
     assert reader.dead
+
+
+def test_greenlets_read_and_iterate_without_limit(world: World) -> None:
+    ann, got = world.connect(), []
+
+    def listen() -> None:
+        got.append(ann.read())
+        got.extend(ann)
+        got.append("end")
+
+    gevent.spawn(listen)
+    world.advance(HOUR)
+    assert got == []
+    for n in range(3):
+        ann.write(n)
+    assert got == [0, 1, 2]
+    ann.spark.end()
+    world.settle()
+    assert got == [0, 1, 2, "end"]
 
 
 def test_transforms_and_plugins_of_both_sides() -> None:
@@ -700,10 +720,37 @@ def test_run_returns_what_a_function_does(world: World) -> None:
         world.run(gevent.sleep, 301)
 
 
+def test_users_with_greenlets_of_their_own(world: World) -> None:
+    """What the world runs may use the world: there it waits."""
+    told: list[Any] = []
+
+    def user(name: str, pause: float) -> None:
+        client = world.connect(f"name={name}")
+        for n in range(3):
+            world.advance(pause)
+            client.write(f"{name} {n}")
+            told.append((world.time // 1, client.read()))
+        world.settle()
+        assert world.run(lambda: 1) == 1
+        assert world.browser().get("/").status_code == 404
+        client.end()
+
+    for name, pause in (("ann", 10), ("bob", 16)):
+        world.start(user, name, pause)
+    world.advance(29)
+    assert told == [(10, "ann 0"), (16, "bob 0"), (20, "ann 1")]
+    world.advance(29)
+    assert told[3:] == [(30, "ann 2"), (32, "bob 1"), (48, "bob 2")]
+    assert world.primus.connected == 0
+
+
 def test_waiting_for_something_real(world: World) -> None:
     pool = gevent.get_hub().threadpool
     done = pool.spawn(time.sleep, 0.02)
     assert world.wait(lambda: done.ready() and "ready") == "ready"
+    ann = world.connect()
+    ann.write("x")
+    assert world.wait(ann.read_all) == ["x"]
     assert world.time == 0
     with pytest.raises(Unfinished, match=r"not true within 0.01 s; it is 0"):
         world.wait(lambda: 0, timeout=0.01)
@@ -876,6 +923,15 @@ def test_an_application_that_never_rests(primus: Primus, monkeypatch: pytest.Mon
         stop.append(1)
 
 
+def test_errors_of_another_thread_are_not_ours(world: World) -> None:
+    def log() -> None:
+        logging.getLogger("primus_gevent").error("in another thread", exc_info=LookupError("x"))
+
+    done = gevent.get_hub().threadpool.spawn(log)
+    world.wait(done.ready)
+    assert world.errors == []
+
+
 # -- beginning and end
 
 
@@ -950,6 +1006,27 @@ def test_a_client_opens_and_ends_as_the_test_says(world: World) -> None:
     assert ann.destroy() is True
     assert ann.write("x") is False
     assert ann.events == ["open", "close", "end", "open", "close", "end", "destroy"]
+
+
+def test_clients_of_a_framework_that_polls() -> None:
+    """Their requests are real ones, in the time of the world."""
+    primus = Primus(transformer="engine.io", transport={"ping_interval": 25, "ping_timeout": 20})
+    primus.on("connection", echo)
+    ended: list[float] = []
+    with World(primus) as world:
+        primus.on("disconnection", lambda spark: ended.append(world.time))
+        browser = world.browser()
+        address = "/primus/?EIO=4&transport=polling"
+        address += "&sid=" + json.loads(browser.get(address).text[1:])["sid"]
+        poll = world.start(browser.get, address)
+        assert browser.post(address, data='4"hello"').status_code == 200
+        assert (poll.ready(), poll.value.text) == (True, '4"hello"')
+        assert browser.get(address).text == "2"
+        assert world.time == 25
+        ping = world.start(browser.get, address)
+        world.advance(100)
+        assert ping.ready()
+        assert ended == [pytest.approx(45, abs=3)]
 
 
 def test_the_same_run_twice_is_the_same(primus: Primus) -> None:

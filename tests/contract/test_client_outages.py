@@ -1,12 +1,14 @@
-"""The Python client through real outages: killed, stopped and restarted servers, refusals, silence."""
+"""The Python client through real outages, in every way in which it connects: killed, stopped and restarted
+servers, cut connections, a network that swallows everything, refusals, handshakes that do not end.
+
+After each test the process holds what it held before: no greenlet, descriptor or timer is left.
+"""
 
 from __future__ import annotations
 
-import gc
-import resource
-import weakref
-from collections import Counter
-from collections.abc import Iterator
+import itertools
+import math
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import gevent
@@ -14,11 +16,26 @@ import pytest
 
 from primus_gevent.client import Socket
 from primus_gevent.errors import ConnectError, ConnectionClosed, UnexpectedResponse
+from tests.support.cable import Cable
+from tests.support.leaks import frozen, leaves_nothing
 from tests.support.restartable import Restartable
+from tests.support.ways import WAYS, Way
+from tests.unit.client.servers import raw_server, read_head
 from tests.unit.hub import eventually, hub_errors
 
-SECONDS = 15.0
-QUICK: dict[str, Any] = {"min_delay": 0.02, "max_delay": 0.2, "retries": 1000, "reconnect_timeout": 0.3}
+SECONDS = 20.0
+RECONNECT: dict[str, Any] = {
+    "min_delay": 0.02,
+    "max_delay": 0.2,
+    "retries": math.inf,
+    "reconnect_timeout": 2.0,
+}
+QUICK: dict[str, Any] = {"reconnect": RECONNECT, "close_timeout": 0.5}
+
+# Those who can notice an outage by nothing else do so by their heartbeats.
+BEATING: dict[str, Any] = {**QUICK, "ping": 0.1, "pong": 1.0}
+
+_tags = itertools.count()
 
 
 @pytest.fixture(autouse=True)
@@ -28,10 +45,53 @@ def hub_stays_clean() -> Iterator[None]:
     assert errors == []
 
 
+@pytest.fixture(autouse=True, scope="module")
+def what_was_there() -> Iterator[None]:
+    for way in WAYS.values():  # what is imported and cached
+        with serve(way) as server, connect(way, server.url) as client:
+            settle(way, client)
+    with frozen():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left(hub_stays_clean: None, what_was_there: None) -> Iterator[None]:
+    with leaves_nothing():
+        yield
+
+
+@pytest.fixture(params=[name for name in WAYS if name != "faye"])
+def way(request: pytest.FixtureRequest, nothing_is_left: None) -> Way:
+    return WAYS[request.param]
+
+
 @pytest.fixture
-def server() -> Iterator[Restartable]:
-    with Restartable(credentials=False) as running:
+def server(way: Way) -> Iterator[Restartable]:
+    with serve(way) as running:
         yield running
+
+
+def serve(way: Way, **options: Any) -> Restartable:
+    return Restartable(transformer=way.options["transformer"], **options)
+
+
+def connect(way: Way, url: str, **options: Any) -> Socket:
+    return Socket(url, **{**way.options, **options})
+
+
+def settle(way: Way, client: Socket) -> None:
+    """Wait until it is open, and has found its way."""
+    eventually(lambda: client.is_open and client.socket.name == way.carrier)
+
+
+def resumes(way: Way) -> bool:
+    """Whether the session survives that its connections are cut."""
+    return way.carrier != "websocket" and way.options["transformer"] in ("sockjs", "browserchannel")
+
+
+def tag() -> str:
+    """The server knows by it what it has heard from one client."""
+    return f"?tag={next(_tags)}"
 
 
 def record(client: Any) -> list[str]:
@@ -42,35 +102,14 @@ def record(client: Any) -> list[str]:
     return seen
 
 
-def test_a_killed_server_that_comes_back(server: Restartable) -> None:
-    with Socket(server.url, reconnect=QUICK) as client:
-        client.write("before")
-        assert client.read(SECONDS) == "before"
-        seen = record(client)
-        server.kill()
-        eventually(lambda: "close" in seen)
-        assert not client.clean
-        client.write("while it was gone")
-        gevent.sleep(0)
-        eventually(lambda: client.recovery.outage is not None and client.recovery.outage.attempt >= 3)
-        assert isinstance(client.last_error, ConnectError)
-        server.start()
-        assert client.read(SECONDS) == "while it was gone"
-        eventually(lambda: "reconnected" in seen)
-        assert seen == ["close", "open", "reconnected"]
+def ends_and_beginnings(seen: list[str]) -> list[str]:
+    """Without how the end was noticed: by an error of a request, which some ways have, or by silence."""
+    return [event for event in seen if event not in ("error", "offline", "online")]
 
 
-def test_a_killed_server_that_does_not_come_back(server: Restartable) -> None:
-    with Socket(server.url, reconnect={**QUICK, "retries": 3}) as client:
-        client.wait_open(SECONDS)
-        seen = record(client)
-        server.kill()
-        with pytest.raises(ConnectionClosed) as caught:
-            client.read(SECONDS)
-        eventually(lambda: "reconnect failed" in seen)
-        assert seen == ["close", "end", "reconnect failed"]
-        reasons = [str(error) for error in causes(caught.value)]
-        assert reasons == ["Unable to recover", f"nothing listens at {server.url.replace('http', 'ws')}"]
+def attempts(client: Any, count: int) -> Callable[[], bool]:
+    """Whether the client is in its so manieth attempt to reconnect."""
+    return lambda: client.recovery.outage is not None and client.recovery.outage.attempt >= count
 
 
 def causes(error: BaseException) -> list[BaseException]:
@@ -84,58 +123,253 @@ def causes(error: BaseException) -> list[BaseException]:
     return found
 
 
-def test_a_silent_network(server: Restartable) -> None:
+class Conversation:
+    """Messages of a client to an echo: numbers, so that lost, doubled and exchanged ones can be told."""
+
+    def __init__(self, client: Socket) -> None:
+        self.client = client
+        self.written = 0
+
+    def write(self, count: int) -> None:
+        for number in range(self.written, self.written + count):
+            assert self.client.write(number)
+        self.written += count
+
+    def read(self, count: int) -> None:
+        """The last ``count`` that were written come back, and nothing else."""
+        expected = list(range(self.written - count, self.written))
+        assert [self.client.read(SECONDS) for _ in expected] == expected
+
+    def heard(self, expected: list[int]) -> None:
+        """The server has these from us, each once; and nothing else is on its way to us."""
+        self.client.write("heard?")
+        assert self.client.read(SECONDS) == expected
+
+
+# -- the server
+
+
+def test_a_killed_server_that_comes_back(way: Way, server: Restartable) -> None:
+    with connect(way, server.url + tag(), **BEATING) as client:
+        talk = Conversation(client)
+        talk.write(3)
+        talk.read(3)
+        settle(way, client)
+        seen = record(client)
+        server.kill()
+        eventually(lambda: "close" in seen)
+        assert not client.clean
+        talk.write(20)
+        eventually(attempts(client, 3))
+        assert isinstance(client.last_error, ConnectError)
+        talk.write(20)
+        server.start()
+        talk.read(40)
+        eventually(lambda: "reconnected" in seen)
+        assert ends_and_beginnings(seen) == ["close", "open", "reconnected"]
+        talk.heard(list(range(3, 43)))
+
+
+def test_a_killed_server_that_does_not_come_back(way: Way, server: Restartable) -> None:
+    with connect(way, server.url, **{**BEATING, "reconnect": {**RECONNECT, "retries": 3}}) as client:
+        settle(way, client)
+        seen = record(client)
+        server.kill()
+        with pytest.raises(ConnectionClosed) as caught:
+            client.read(SECONDS)
+        eventually(lambda: "reconnect failed" in seen)
+        assert ends_and_beginnings(seen) == ["close", "end", "reconnect failed"]
+        reasons = [str(error) for error in causes(caught.value)]
+        assert reasons[0] == "Unable to recover"
+        assert reasons[-1].startswith("nothing listens at ")
+
+
+def test_a_server_that_drains_and_comes_back(way: Way, server: Restartable) -> None:
+    with connect(way, server.url + tag(), **BEATING) as client:
+        talk = Conversation(client)
+        settle(way, client)
+        seen = record(client)
+        server.terminate()
+        eventually(lambda: "close" in seen)
+        talk.write(20)
+        server.start()
+        talk.read(20)
+        eventually(lambda: "reconnected" in seen)
+        assert ends_and_beginnings(seen) == ["close", "open", "reconnected"]
+        talk.heard(list(range(20)))
+
+
+def test_a_server_that_stands_still(way: Way, server: Restartable) -> None:
     """The connection stays, and new ones are even taken by the kernel; but nobody answers."""
-    with Socket(server.url, ping=0.1, pong=0.3, reconnect=QUICK) as client:
-        client.wait_open(SECONDS)
+    with connect(
+        way, server.url + tag(), **{**BEATING, "reconnect": {**RECONNECT, "reconnect_timeout": 0.3}}
+    ) as client:
+        talk = Conversation(client)
+        settle(way, client)
         seen = record(client)
         server.stop()
-        eventually(lambda: client.recovery.outage is not None and client.recovery.outage.attempt >= 3)
+        eventually(lambda: "close" in seen)
+        talk.write(20)
+        eventually(attempts(client, 3))
         assert seen == ["offline", "close"]
         assert not client.online
         server.resume()
-        client.write("again")
-        assert client.read(SECONDS) == "again"
+        talk.read(20)
         eventually(lambda: "reconnected" in seen)
         assert seen == ["offline", "close", "online", "open", "reconnected"]
+        talk.heard(list(range(20)))
 
 
-def test_a_cut_connection(server: Restartable) -> None:
-    with Socket(server.url, reconnect=QUICK) as client:
-        client.wait_open(SECONDS)
-        seen = record(client)
-        client.write("abort")
-        eventually(lambda: "reconnected" in seen)
-        client.write("again")
-        assert client.read(SECONDS) == "again"
-        assert seen == ["close", "open", "reconnected"]
-
-
-def test_a_server_that_is_not_there_yet(server: Restartable) -> None:
+def test_a_server_that_is_not_there_yet(way: Way, server: Restartable) -> None:
     server.kill()
-    with Socket(server.url, reconnect=QUICK) as client:
+    with connect(way, server.url + tag(), **QUICK) as client:
+        talk = Conversation(client)
         seen = record(client)
-        client.write("early")
-        eventually(lambda: client.recovery.outage is not None and client.recovery.outage.attempt >= 3)
+        talk.write(20)
+        eventually(attempts(client, 3))
         server.start()
-        assert client.read(SECONDS) == "early"
+        talk.read(20)
         assert seen == ["error", "open", "reconnected"]
+        talk.heard(list(range(20)))
 
 
-def test_a_slow_handshake(server: Restartable) -> None:
+def test_a_server_that_says_goodbye_for_good(way: Way, server: Restartable) -> None:
+    with connect(way, server.url, **QUICK) as client:
+        settle(way, client)
+        seen = record(client)
+        client.write("end")
+        assert list(client) == []
+        eventually(lambda: "end" in seen)
+        assert seen == ["close", "end"]
+        assert client.clean
+
+
+def test_a_server_that_says_goodbye_and_asks_us_back(way: Way, server: Restartable) -> None:
+    with connect(way, server.url + tag(), **QUICK) as client:
+        talk = Conversation(client)
+        settle(way, client)
+        seen = record(client)
+        client.write("reconnect")
+        eventually(lambda: "reconnected" in seen)
+        talk.write(20)
+        talk.read(20)
+        assert seen == ["close", "open", "reconnected"]
+        talk.heard(list(range(20)))
+
+
+# -- the network
+
+
+@pytest.mark.parametrize("reset", [False, True], ids=["fin", "rst"])
+def test_a_cut_connection(way: Way, server: Restartable, reset: bool) -> None:
+    with Cable(server.port) as cable, connect(way, cable.url + tag(), **QUICK) as client:
+        talk = Conversation(client)
+        settle(way, client)
+        seen = record(client)
+        cable.reset = reset
+        before = cable.connections
+        cable.cut()
+        eventually(lambda: cable.connections > before)
+        if not resumes(way):
+            eventually(lambda: "reconnected" in seen)
+        talk.write(20)
+        talk.read(20)
+        assert ends_and_beginnings(seen) == ([] if resumes(way) else ["close", "open", "reconnected"])
+        talk.heard(list(range(20)))
+
+
+# -- handshakes
+
+
+def test_a_handshake_that_is_too_slow_at_first(way: Way, server: Restartable) -> None:
     server.stop()
-    with Socket(server.url, timeout=0.1, reconnect=QUICK) as client:
-        client.write("early")
+    options = {**QUICK, "timeout": 0.1, "reconnect": {**RECONNECT, "reconnect_timeout": 0.3}}
+    with connect(way, server.url + tag(), **options) as client:
+        talk = Conversation(client)
+        talk.write(20)
         timeouts: list[int] = []
         client.on("reconnect timeout", lambda *_: timeouts.append(1))
         eventually(lambda: len(timeouts) >= 2)
         server.resume()
-        assert client.read(SECONDS) == "early"
+        talk.read(20)
+        talk.heard(list(range(20)))
 
 
-def test_a_refused_authorization_is_final() -> None:
-    with Restartable(credentials=False, global_name="Closed") as server:
-        client = Socket(server.url, reconnect=QUICK)
+def test_a_slow_network_is_not_too_slow(way: Way, server: Restartable) -> None:
+    with Cable(server.port) as cable:
+        cable.delay = 0.05
+        with connect(way, cable.url + tag(), **QUICK) as client:
+            talk = Conversation(client)
+            seen = record(client)
+            talk.write(20)
+            talk.read(20)
+            settle(way, client)
+            assert seen == ["open"]
+            talk.heard(list(range(20)))
+
+
+def test_a_network_that_is_too_slow_at_first(way: Way, server: Restartable) -> None:
+    """An attempt is given up in the middle of the handshake, whatever that has come to."""
+    with Cable(server.port) as cable:
+        cable.delay = 0.3
+        reconnect = {**RECONNECT, "reconnect_timeout": 0.5}
+        with connect(way, cable.url + tag(), **{**QUICK, "timeout": 0.5, "reconnect": reconnect}) as client:
+            talk = Conversation(client)
+            talk.write(20)
+            eventually(attempts(client, 2))
+            cable.delay = 0.0
+            talk.read(20)
+            talk.heard(list(range(20)))
+
+
+def nothing(sock: Any) -> None:
+    sock.recv(65536)
+    while sock.recv(65536):
+        pass
+
+
+def only_a_head(sock: Any) -> None:
+    read_head(sock)
+    sock.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 1000\r\n\r\n")
+    nothing(sock)
+
+
+def half_a_head(sock: Any) -> None:
+    read_head(sock)
+    sock.sendall(b"HTTP/1.1 101 Switching Protocols\r\nUpgr")
+    nothing(sock)
+
+
+@pytest.mark.parametrize("behave", [nothing, only_a_head, half_a_head])
+def test_a_server_that_does_not_go_on(way: Way, behave: Callable[[Any], None]) -> None:
+    """Attempts are given up, and leave nothing behind while others are made."""
+    open_now = 0
+
+    def handle(sock: Any) -> None:
+        nonlocal open_now
+        open_now += 1
+        try:
+            behave(sock)
+        finally:
+            open_now -= 1
+
+    reconnect = {**RECONNECT, "reconnect_timeout": 0.1, "retries": 4}
+    with raw_server(handle) as port:
+        options = {**QUICK, "timeout": 0.1, "reconnect": reconnect}
+        with connect(way, f"http://127.0.0.1:{port}", **options) as client:
+            seen = record(client)
+            with pytest.raises(ConnectionClosed):
+                client.read(SECONDS)
+            eventually(lambda: "reconnect failed" in seen)
+            eventually(lambda: open_now == 0)  # what our attempts have opened was closed
+
+
+# -- refusals
+
+
+def test_a_refused_authorization_is_final(way: Way) -> None:
+    with serve(way, global_name="Closed") as server:
+        client = connect(way, server.url, **QUICK)
         errors: list[Any] = []
         client.on("error", errors.append)
         with pytest.raises(ConnectionClosed) as caught:
@@ -146,59 +380,32 @@ def test_a_refused_authorization_is_final() -> None:
         assert (error.status, error.reason) == (401, "Authorization failed")
 
 
-def test_an_authorization_that_is_refused_when_we_come_back(server: Restartable) -> None:
+@pytest.mark.parametrize("status", ["401 Unauthorized", "403 Forbidden"])
+def test_a_refusal_of_something_in_front_of_the_server_is_final(way: Way, status: str) -> None:
+    requests = 0
+
+    def refuse(sock: Any) -> None:
+        nonlocal requests
+        requests += 1
+        read_head(sock)
+        sock.sendall(f"HTTP/1.1 {status}\r\nContent-Length: 4\r\nConnection: close\r\n\r\nlost".encode())
+
+    with raw_server(refuse) as port:
+        client = connect(way, f"http://127.0.0.1:{port}", **QUICK)
+        with pytest.raises(ConnectionClosed) as caught:
+            client.wait_open(SECONDS)
+        assert isinstance(caught.value.__cause__, UnexpectedResponse)
+        assert caught.value.__cause__.status == int(status[:3])
+        gevent.sleep(0.1)
+        assert requests == 1
+
+
+def test_an_authorization_that_is_refused_when_we_come_back(way: Way, server: Restartable) -> None:
     """Whoever was let in once goes on trying: it may be the server that is not itself yet."""
-    with Socket(server.url, reconnect={**QUICK, "retries": 3}) as client:
-        client.wait_open(SECONDS)
+    with connect(way, server.url, **{**BEATING, "reconnect": {**RECONNECT, "retries": 3}}) as client:
+        settle(way, client)
         server.kill()
         server.start(global_name="Closed")
         with pytest.raises(ConnectionClosed) as caught:
             client.read(SECONDS)
         assert [type(error) for error in causes(caught.value)] == [ConnectError, UnexpectedResponse]
-
-
-@pytest.mark.slow
-def test_a_thousand_clients_come_back_spread_over_time(capsys: pytest.CaptureFixture[str]) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4096)), hard))
-    gc.collect()
-    before = len(gc.get_objects())
-    back, clients = thousand(1000)
-    histogram = Counter(int(seconds * 5) for seconds in back)
-    with capsys.disabled():
-        print(f"\n{len(back)} clients were back, seconds after the server was:")
-        for fifth in range(max(histogram) + 1):
-            print(f"  {fifth / 5:4.1f} s {histogram[fifth]:4d} {'#' * (histogram[fifth] // 8)}")
-    assert len(histogram) >= 3, "not all at once"
-    assert max(histogram.values()) < len(back) * 0.8
-    gc.collect()
-    assert [client for client in clients if client() is not None] == []
-    assert len(gc.get_objects()) < before + 10 * len(back)  # imports, caches
-
-
-def thousand(count: int) -> tuple[list[float], list[weakref.ref[Socket]]]:
-    """So many clients through an outage of their server: when each was back, in seconds, and the clients."""
-    loop = gevent.get_hub().loop
-    options: dict[str, Any] = {"timeout": 60.0, "reconnect": {"min_delay": 0.2, "retries": 50}}
-    back: list[float] = []
-    with Restartable(credentials=False) as server:
-        clients = [Socket(server.url, **options) for _ in range(count)]
-        for n, client in enumerate(clients):
-            client.on("reconnected", lambda _: back.append(loop.now()))
-            client.write(n)
-        assert [client.read(60) for client in clients] == list(range(count))
-        server.kill()
-        # long enough for the dice to be thrown: the first delay is the same for all
-        eventually(
-            lambda: all(c.recovery.outage and c.recovery.outage.attempt >= 3 for c in clients), limit=30
-        )
-        loop.update_now()
-        start = loop.now()
-        server.start()
-        for n, client in enumerate(clients):
-            client.write(n)
-        assert [client.read(60) for client in clients] == list(range(count))
-        eventually(lambda: len(back) == count, limit=60)
-        gevent.joinall([gevent.spawn(client.end) for client in clients], timeout=60)
-        assert not any(client.is_open for client in clients)
-    return [moment - start for moment in back], [weakref.ref(client) for client in clients]

@@ -16,6 +16,6 @@ from __future__ import annotations
 from .client import Client, NothingCame
 from .live import LiveServer
 from .virtual import Restless
-from .world import Browser, Unfinished, World
+from .world import Browser, Task, Unfinished, World
 
-__all__ = ["Browser", "Client", "LiveServer", "NothingCame", "Restless", "Unfinished", "World"]
+__all__ = ["Browser", "Client", "LiveServer", "NothingCame", "Restless", "Task", "Unfinished", "World"]

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["Restless", "VirtualLoop", "VirtualTime", "VirtualTimer"]
 
 MAX_TURNS = 50_000  # of the loop, without any time passing: somebody goes round in circles
+SHORTEST = 0.001  # seconds of a real timer; libuv warns of less
 EPSILON = 1e-9  # seconds; sums of floats are not exact
 
 # Really of the thread, also where `threading` is monkey-patched: a hub belongs to a thread.
@@ -116,7 +117,7 @@ class VirtualTimer:
         if self._due is not None:
             if self._real is not None:
                 self._real.close()
-            remaining = max(self._due - self._virtual.seconds, 0.0)
+            remaining = max(self._due - self._virtual.seconds, SHORTEST)
             self._real = loop.timer(remaining, self._repeat, ref=self.ref)
             self._real.start(self.fire, update=True)
 
@@ -326,7 +327,7 @@ class VirtualTime:
         self._disarm()
         at = self._next() if self.running else None
         if at is not None:
-            self._alarm = self.loop.timer(max(at - self.seconds, 0.0))
+            self._alarm = self.loop.timer(max(at - self.seconds, SHORTEST))
             self._alarm.start(self._ring, at, update=True)
 
     def _disarm(self) -> None:

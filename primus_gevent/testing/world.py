@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ..primus import Primus
 
-__all__ = ["Browser", "Unfinished", "World"]
+__all__ = ["Browser", "Task", "Unfinished", "World"]
 
 T = TypeVar("T")
 
@@ -34,12 +34,26 @@ class Unfinished(AssertionError):
     """What a test waits for has not happened."""
 
 
-class _Task:
-    """A function in a greenlet of its own."""
+class Task:
+    """A function in a greenlet of its own; `World.start` makes them.
 
-    def __init__(self, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
+    Attributes:
+        value: what it has returned.
+        error: what it has raised instead.
+        greenlet: its own.
+    """
+
+    def __init__(
+        self,
+        failed: Callable[[BaseException], None],
+        function: Callable[..., Any],
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
         self.value: Any = None
         self.error: BaseException | None = None
+        self.awaited = True  # whoever has made it will raise its error
+        self._failed = failed
         self.greenlet = gevent.spawn(self._run, function, args, kwargs)
 
     def _run(self, function: Callable[..., Any], args: Any, kwargs: Any) -> None:
@@ -47,8 +61,11 @@ class _Task:
             self.value = function(*args, **kwargs)
         except BaseException as error:  # noqa: BLE001 - it is raised in the test
             self.error = error
+            if not self.awaited and not isinstance(error, gevent.GreenletExit):
+                self._failed(error)
 
     def ready(self) -> bool:
+        """Whether it has returned, or failed."""
         return bool(self.greenlet.dead)
 
 
@@ -148,6 +165,10 @@ class World:
         self._awaited = self._active()
         self._failures.start()
         self.door.open()
+        # If the server has sparks, its sweep sleeps really.
+        self.primus._sweep.stop()
+        if self.primus.connected:
+            self.primus._sweep.start()
         self.is_open = True
         self._all.append(self)
         return self
@@ -293,18 +314,19 @@ class World:
             self._raise()
         self._raise()
 
-    def start(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+    def start(self, function: Callable[..., Any], *args: Any, **kwargs: Any) -> Task:
         """Call a function in a greenlet of its own, and settle.
 
         Returns:
-            A task: ``ready()`` tells whether it has returned, and ``value`` what.
+            A task, which may go on. What it raises later is raised by the call that has caused it.
 
         Raises:
             Exception: what it has raised so far, or what went wrong in the application.
         """
-        task = _Task(function, args, kwargs)
+        task = Task(self._failures.add, function, args, kwargs)
         self.settle()
         self._raise(task)
+        task.awaited = False
         return task
 
     def run(self, function: Callable[..., T], *args: Any, **kwargs: Any) -> T:
@@ -320,7 +342,7 @@ class World:
         self._check_open()
         if self.is_busy:
             return function(*args, **kwargs)
-        task = _Task(function, args, kwargs)
+        task = Task(self._failures.add, function, args, kwargs)
         try:
             self._pass_until(task.ready, function, task)
         except BaseException:
@@ -330,7 +352,7 @@ class World:
         value: T = task.value
         return value
 
-    def _pass_until(self, ready: Callable[[], bool], what: Any, task: _Task | None = None) -> None:
+    def _pass_until(self, ready: Callable[[], bool], what: Any, task: Task | None = None) -> None:
         end = self._time.seconds + LIMIT_SECONDS
         if self.is_busy:
             while not ready():
@@ -386,7 +408,7 @@ class World:
             self._time.pause(STEP_SECONDS)
             self._time.settle()
 
-    def _raise(self, task: _Task | None = None) -> None:
+    def _raise(self, task: Task | None = None) -> None:
         # What has gone wrong in the application comes first: whatever the caller got follows from it.
         error = self._failures.next() if self.raise_errors else None
         if error is not None:

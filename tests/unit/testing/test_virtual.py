@@ -228,9 +228,7 @@ def test_time_passes_when_the_test_itself_waits(virtual: VirtualTime) -> None:
     seen: list[str] = []
     virtual.hub.loop.timer(0.01).start(seen.append, "soon")
     virtual.hub.loop.timer(DAY).start(seen.append, "much later")
-    began = time.monotonic()
     gevent.sleep(0.03)
-    assert time.monotonic() - began >= 0.03
     assert seen == ["soon"]
     assert virtual.seconds == pytest.approx(0.03, abs=0.005)
 

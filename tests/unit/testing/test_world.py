@@ -30,6 +30,8 @@ from primus_gevent.parsers import PARSERS
 from primus_gevent.testing import Client, NothingCame, Restless, Unfinished, World
 from primus_gevent.testing.pipe import NETWORK_BYTES
 from primus_gevent.transformers import TRANSFORMERS
+from tests.unit.fakes import connect
+from tests.unit.hub import turn
 
 HOUR = 3600.0
 
@@ -716,6 +718,20 @@ def test_run_returns_what_a_function_does(world: World) -> None:
     assert (task.ready(), task.value) == (True, 7)
     with pytest.raises(ZeroDivisionError):
         world.run(lambda: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        world.start(lambda: 1 // 0)
+
+    def fail_later() -> None:
+        gevent.sleep(5)
+        raise LookupError("later")
+
+    failing = world.start(fail_later)
+    with pytest.raises(LookupError):
+        world.advance(6)
+    assert (failing.ready(), str(failing.error)) == (True, "later")
+    stopped = world.start(fail_later)
+    stopped.greenlet.kill()
+    world.advance(6)
     with pytest.raises(Unfinished, match="300"):
         world.run(gevent.sleep, 301)
 
@@ -959,6 +975,18 @@ def test_without_being_opened_it_does_nothing(primus: Primus) -> None:
             call()
     with world, pytest.raises(RuntimeError, match="open already"):
         world.open()
+
+
+def test_a_server_with_other_connections(primus: Primus) -> None:
+    """They live in the time of the world too, from its beginning."""
+    before = connect(primus)
+    before.socket.active = False
+    turn(2)
+    ended: list[float] = []
+    before.on("end", lambda: ended.append(world.time))
+    with World(primus) as world:
+        world.advance(60)
+        assert ended == [pytest.approx(35, abs=2)]
 
 
 def test_two_servers_share_their_time() -> None:

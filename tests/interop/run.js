@@ -8,7 +8,7 @@
  */
 const { execFileSync, spawn } = require('child_process');
 const dns = require('dns');
-const { once } = require('events');
+const { EventEmitter, once } = require('events');
 const fs = require('fs');
 const http = require('http');
 const Module = require('module');
@@ -81,6 +81,10 @@ function python() {
   return settings.python || (fs.existsSync(venv) ? venv : 'python3');
 }
 
+function environment() {
+  return { ...process.env, PYTHONPATH: ROOT }; // the package of this tree, installed or not
+}
+
 function command(kind, options) {
   if (kind !== 'python') {
     // 2.4 uses what Node has deprecated since; stderr is for real complaints
@@ -90,31 +94,58 @@ function command(kind, options) {
   return [python(), [path.join(__dirname, 'server.py'), JSON.stringify(options), settings.host || 'pywsgi']];
 }
 
+/** A process of its own; its `ports` come, or nothing where it ends before. */
+function launch(kind, list) {
+  const detached = settings.host.startsWith('gunicorn'); // it has children of its own, which end with its process group
+  const child = spawn(...command(kind, list), { cwd: ROOT, env: environment(), detached, stdio: ['ignore', 'pipe', 'pipe'] });
+  child.group = detached;
+  child.stderr.setEncoding('utf8').on('data', (text) => { complaints += text; });
+  const lines = readline.createInterface({ input: child.stdout });
+  child.ports = Promise.race([once(lines, 'line').then(([line]) => JSON.parse(line).ports), once(child, 'exit').then(() => undefined)]);
+  return child;
+}
+
+let forks = null; // the process of forks.py
+
+/** A copy of that process, as `launch` gives it. */
+function fork(list) {
+  if (!forks) {
+    forks = spawn(python(), [path.join(__dirname, 'forks.py'), settings.host || 'pywsgi'],
+      { cwd: ROOT, env: environment(), stdio: ['pipe', 'pipe', 'pipe'] });
+    forks.children = [];
+    forks.stderr.setEncoding('utf8').on('data', (text) => { complaints += text; });
+    readline.createInterface({ input: forks.stdout }).on('line', (line) => {
+      const { id, pid, ports, exit } = JSON.parse(line);
+      const child = forks.children[id];
+      if (ports) return child.emit('ports', Object.assign(child, { pid }) && ports);
+      child.exitCode = exit;
+      return child.emit('exit', exit);
+    });
+    forks.on('exit', (code) => { for (const child of forks.children) if (child.exitCode === null) child.emit('exit', code); });
+  }
+  const child = Object.assign(new EventEmitter(), { pid: null, exitCode: null, signalCode: null });
+  child.kill = (name) => child.pid !== null && process.kill(child.pid, name);
+  child.ports = Promise.race([once(child, 'ports').then(([ports]) => ports), once(child, 'exit').then(() => undefined)]);
+  const id = forks.children.push(child) - 1;
+  forks.stdin.write(`${JSON.stringify({ id, options: list })}\n`);
+  return child;
+}
+
 /** Starts test servers in one process, one for each of a list of options, and gives their ports. */
 async function startAll(list, kind = settings.server) {
-  const env = { ...process.env, PYTHONPATH: ROOT }; // the package of this tree, installed or not
   // what is sent to a client that has left, or does not ask for its last words, is reported as dropped
   const lossy = settings.transformers.some((name) => (settings.client === 'ours' ? name === 'socket.io' : frameworks.text(name)));
   if (lossy) list = list.map((options) => ({ ...options, lossy }));
-  const detached = settings.host.startsWith('gunicorn'); // it has children of its own, which end with its process group
-  const child = spawn(...command(kind, list), { cwd: ROOT, env, detached, stdio: ['ignore', 'pipe', 'pipe'] });
-  child.group = detached;
-  let said = '';
-  child.stderr.setEncoding('utf8').on('data', (text) => {
-    said += text;
-    complaints += text;
-  });
+  const child = kind === 'python' && !settings.host.startsWith('gunicorn') ? fork(list) : launch(kind, list);
   child.on('exit', (code) => {
     if (![...running.values()].includes(child)) return;
-    console.error(`a ${kind} server has ended with ${code}:\n${said.slice(-20000)}`);
+    console.error(`a ${kind} server has ended with ${code}:\n${complaints.slice(-20000)}`);
     process.exit(1); // every scenario that is left would wait for it in vain
   });
-  const lines = readline.createInterface({ input: child.stdout });
   const limit = setTimeout(() => kill(child), 30000);
-  const line = await Promise.race([once(lines, 'line'), once(child, 'exit').then(() => undefined)]);
+  const ports = await child.ports;
   clearTimeout(limit);
-  if (!line) throw new Error(`the ${kind} server did not start:\n${said}`);
-  const { ports } = JSON.parse(line[0]);
+  if (!ports) throw new Error(`the ${kind} server did not start:\n${complaints.slice(-20000)}`);
   for (const port of ports) running.set(port, child);
   return ports;
 }
@@ -222,7 +253,7 @@ async function control(sources) {
 async function ourLibraries(list) {
   if (settings.server !== 'python') {
     const words = [path.join(__dirname, 'libraries.py'), JSON.stringify(list.map(({ options }) => options))];
-    return JSON.parse(execFileSync(python(), words, { cwd: ROOT, env: { ...process.env, PYTHONPATH: ROOT }, encoding: 'utf8' }));
+    return JSON.parse(execFileSync(python(), words, { cwd: ROOT, env: environment(), encoding: 'utf8' }));
   }
   return Promise.all(list.map(async ({ port, transformer }) => {
     const query = settings.several ? `?transformer=${transformer}` : '';

@@ -31,20 +31,23 @@ WORKERS = ("gunicorn", "gunicorn-pywsgi", "gunicorn-gevent-websocket")
 ENVIRONMENT = "PRIMUS_INTEROP_APPLICATIONS"  # for the worker: the options of each application by its port
 
 
-def serve(host: str, make: Factory, options: Sequence[Any]) -> None:
-    """Serve an application for each of ``options`` until the process is killed; print their ports."""
+def announce(ports: Sequence[int]) -> None:
+    print(json.dumps({"ports": ports}), flush=True)
+
+
+def serve(
+    host: str, make: Factory, options: Sequence[Any], tell: Callable[[Sequence[int]], None] = announce
+) -> None:
+    """Serve an application for each of ``options`` until the process is killed; print their ports, or tell
+    them in another way."""
     if host in WORKERS:
         gunicorn(host, options)
         return
     servers = [STARTED[host](wanted.get("port", 0), make(wanted)) for wanted in options]
     for server in servers:
         server.start()
-    announce([server.server_port for server in servers])
+    tell([server.server_port for server in servers])
     gevent.get_hub().join()
-
-
-def announce(ports: Sequence[int]) -> None:
-    print(json.dumps({"ports": ports}), flush=True)
 
 
 # -- in this process

@@ -297,7 +297,7 @@ class Conversation:
         client.on("reconnect timeout", lambda error, outage: self._note(f"* {error}", "warn"))
         client.on("end", self._over.set)
         client.on("timeout", lambda: self._bad(str(client.last_error)))
-        client.on("offline", lambda: self._note("* offline: the server does not answer any more", "warn"))
+        client.on("offline", lambda: self._note("* offline", "warn"))
         client.on("online", lambda: self._note("* online", "good"))
         client.on("incoming::pong", lambda text: self._state(self._latency()))
 

@@ -42,7 +42,7 @@ examples:
       --cert fullchain.pem --key privkey.pem
 
 Nothing is monkey-patched. If your code needs that:
-  python -m gevent.monkey -m primus_gevent serve ...
+  python -m gevent.monkey --module primus_gevent serve ...
 For several processes: gunicorn -k gevent chat:primus
 
 exit status: 0 after a signal to stop, 1 when it cannot be served, 2 after a

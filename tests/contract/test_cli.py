@@ -11,7 +11,7 @@ import re
 import select
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -33,10 +33,16 @@ def server() -> Iterator[Restartable]:
 
 
 @contextmanager
-def program(*arguments: str, cwd: Path = ROOT, **environ: str) -> Iterator[subprocess.Popen[str]]:
-    """A run of the program, with pipes."""
+def program(
+    *arguments: str, cwd: Path = ROOT, prefix: Sequence[str] = ("-m",), **environ: str
+) -> Iterator[subprocess.Popen[str]]:
+    """A run of the program, with pipes.
+
+    Args:
+        prefix: what runs the module, as arguments of Python.
+    """
     with subprocess.Popen(
-        command(*arguments),
+        command(*arguments, prefix=prefix),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -258,10 +264,16 @@ def address_of(process: subprocess.Popen[str]) -> str:
 
 
 @pytest.mark.parametrize(
-    "signum", [signal.SIGTERM, signal.SIGHUP, signal.SIGINT], ids=lambda signum: signum.name
+    ("signum", "prefix"),
+    [
+        (signal.SIGTERM, ("-m",)),
+        (signal.SIGHUP, ("-m", "gevent.monkey", "--module")),
+        (signal.SIGINT, ("-m",)),
+    ],
+    ids=["SIGTERM", "SIGHUP-patched", "SIGINT"],
 )
-def test_serve_until_a_signal(signum: signal.Signals, chat: Path) -> None:
-    with program("serve", "chat:primus", "--port", "0", cwd=chat) as serving:
+def test_serve_until_a_signal(signum: signal.Signals, prefix: tuple[str, ...], chat: Path) -> None:
+    with program("serve", "chat:primus", "--port", "0", cwd=chat, prefix=prefix) as serving:
         url = address_of(serving)
         with program("connect", url, "--wait", "inf", "--retries", "0") as client:
             type_line(client, "hello")

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +33,13 @@ os.execv(sys.argv[1], sys.argv[1:])
 """
 
 
-def command(*arguments: str) -> list[str]:
-    """The program with these arguments."""
-    return [sys.executable, "-W", "error", "-m", "primus_gevent", *arguments]
+def command(*arguments: str, prefix: Sequence[str] = ("-m",)) -> list[str]:
+    """The program with these arguments.
+
+    Args:
+        prefix: arguments of Python, which run a module.
+    """
+    return [sys.executable, "-W", "error", *prefix, "primus_gevent", *arguments]
 
 
 class Terminal:

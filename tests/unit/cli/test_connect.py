@@ -146,7 +146,7 @@ def test_a_refusal_is_final_and_explained(run: Runner) -> None:
 
         @primus.authorize
         def authorize(request: Any) -> bool:
-            return request.headers.get("Authorization") == "Bearer yes"
+            return bool(request.headers.get("Authorization") == "Bearer yes")
 
         result = run("connect", url, stdin="hello\n")
         assert (result.status, result.out) == (1, "")

@@ -12,6 +12,7 @@ import gevent
 import pytest
 
 from primus_gevent.cli import load as module
+from primus_gevent.cli.errors import Failure
 from tests.unit.cli.running import Runner, serving
 
 FEW = ("--clients", "5", "--messages", "60")
@@ -193,7 +194,5 @@ def test_room_for_files_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made == [(264, 400)]
     module.make_room(300)
     assert made[1:] == [(400, 400)]
-    with pytest.raises(
-        module.Failure, match="400 files open, which is enough for 336 clients; raise that with"
-    ):
+    with pytest.raises(Failure, match="400 files open, which is enough for 336 clients; raise that with"):
         module.make_room(400)

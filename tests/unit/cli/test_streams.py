@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import pty
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -25,6 +26,10 @@ def pipe() -> Iterator[tuple[IO[str], IO[str]]]:
     read, write = os.pipe()
     with os.fdopen(read) as reader, os.fdopen(write, "w") as writer:
         yield reader, writer
+
+
+def more_than(lines: list[str], number: int) -> bool:
+    return len(lines) > number
 
 
 def drain(reader: IO[str], length: int) -> bytes:
@@ -96,10 +101,11 @@ def test_lines_come_one_by_one(pipe: tuple[IO[str], IO[str]]) -> None:
     reader, writer = pipe
     lines: list[str] = []
 
-    reading = gevent.spawn(lambda: [lines.append(line) for line in Input(reader).lines()])
-    for line in ("one", "two"):
+    reading = gevent.spawn(lambda: lines.extend(Input(reader).lines()))
+    for number, line in enumerate(("one", "two"), 1):
         os.write(writer.fileno(), f"{line}\n".encode())
-        eventually(lambda line=line: lines[-1:] == [line])
+        eventually(partial(more_than, lines, number - 1))
+        assert lines[-1] == line
     writer.close()
     reading.get(timeout=SECONDS)
 

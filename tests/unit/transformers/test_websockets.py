@@ -125,6 +125,27 @@ def test_a_good_one_is_connected(host: Any) -> None:
     assert len(primus) == 0
 
 
+def test_a_layer_may_choose_a_subprotocol(host: Any) -> None:
+    """By itself the server speaks none; then a browser that has asked for some hangs up."""
+    given = host()
+    primus = Primus()
+    ask(primus, HTTP_SEC_WEBSOCKET_PROTOCOL="chat, superchat")
+    assert "Sec-WebSocket-Protocol" not in given.headers
+    given.peer.sock.close()
+
+    given = host()
+
+    @primus.before("subprotocol")
+    def choose(request: Any, response: Any) -> None:
+        offered = request.headers.get("Sec-WebSocket-Protocol", "")
+        response.headers["Sec-WebSocket-Protocol"] = offered.split(", ")[-1]
+
+    ask(primus, HTTP_SEC_WEBSOCKET_PROTOCOL="chat, superchat")
+    assert given.headers["Sec-WebSocket-Protocol"] == "superchat"
+    given.peer.sock.close()
+    eventually(lambda: not primus._open_sockets)
+
+
 def test_a_client_that_left_during_its_handshake_is_nobody(host: Any) -> None:
     host(gone=True)
     primus = Primus()

@@ -183,7 +183,7 @@ def _known() -> list[str]:
 
 def _global_name(name: str, value: Any) -> str:
     text = settings.text(name, value)
-    if not text.isidentifier():
+    if not text.replace("$", "_").isidentifier():  # but for that, the two languages agree
         raise OptionError(f"option {name!r} is a JavaScript identifier, not {value!r}", name)
     return text
 

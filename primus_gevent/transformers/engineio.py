@@ -17,6 +17,7 @@ import simplejson
 from gevent import get_hub
 
 from .. import hosts
+from ..checks import is_token
 from ..errors import RemoteProtocolError
 from ..middleware import Response
 from ..middleware.exchange import Exchange
@@ -48,7 +49,7 @@ FRAMING_BYTES = 65536  # what one request may have beside a message of the great
 
 
 def _cookie(name: str, value: Any) -> Any:
-    if value is not False and not (isinstance(value, str) and value.isidentifier()):
+    if value is not False and not (isinstance(value, str) and is_token(value)):
         refuse(name, "a name or False", value)
     return value
 

@@ -142,6 +142,7 @@ def test_origins_that_are_none_are_refused(value: Any) -> None:
     ("name", "good", "bad"),
     [
         ("global_name", "My_App", "my-app"),
+        ("global_name", "$primus", "primus$ "),
         ("global_name", "Primus", ""),
         ("compression", {"level": 1}, "yes"),
         ("compression", True, 1),

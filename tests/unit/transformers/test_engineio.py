@@ -111,6 +111,8 @@ def serve() -> Iterator[Callable[..., Server]]:
         ({"allow_upgrades": 1}, "True or False"),
         ({"cookie": True}, "a name or False"),
         ({"cookie": "a; b"}, "a name or False"),
+        ({"cookie": "ü"}, "a name or False"),
+        ({"cookie": ""}, "a name or False"),
         ({"max_http_buffer_size": 0}, "a number of bytes"),
         ({"max_http_buffer_size": True}, "a number of bytes"),
         ({"dialect": "4"}, "'3a', '3b' or '3c'"),
@@ -126,6 +128,7 @@ def test_options() -> None:
     assert EngineOptions.parse({}) == EngineOptions()
     parsed = EngineOptions.parse({"transports": ["websocket"], "ping_interval": 1, "cookie": "io"})
     assert (parsed.transports, parsed.ping_interval, parsed.cookie) == (("websocket",), 1, "io")
+    assert EngineOptions.parse({"cookie": "__Host-io.sid"}).cookie == "__Host-io.sid"
 
 
 def test_options_are_documented() -> None:

@@ -5,6 +5,7 @@
 const net = require('net');
 const vm = require('vm');
 const path = require('path');
+const readline = require('readline');
 const { spawn } = require('child_process');
 const { after } = require('node:test');
 const { PYTHON, compile, load } = require('./library');
@@ -13,23 +14,34 @@ const { next, start } = require('./servers');
 const stops = new Set();
 after(() => Promise.all(Array.from(stops, (stop) => stop())));
 
-/** Our own server, in a process of its own. */
+let own = null; // the process of our own servers
+
+/** Our own server, in a process that all of them share. */
 function startOwn(options) {
-  const child = spawn(PYTHON, [path.join(__dirname, 'server.py'), JSON.stringify(options)], {
-    stdio: ['pipe', 'pipe', 'inherit']
-  });
-  const exited = new Promise((resolve) => child.on('exit', resolve));
-  return new Promise((resolve, reject) => {
-    child.on('error', reject);
-    exited.then((code) => reject(new Error(`server.py ended with ${code}`)));
-    let text = '';
-    child.stdout.on('data', (part) => {
-      text += part;
-      if (!text.endsWith('\n')) return;
-      resolve({ ...JSON.parse(text), stop() { child.stdin.end(); return exited; } });
+  if (!own) {
+    own = spawn(PYTHON, [path.join(__dirname, 'server.py')], { stdio: ['pipe', 'pipe', 'inherit'] });
+    own.asked = [];
+    own.exited = new Promise((resolve, reject) => { own.on('exit', resolve).on('error', reject); });
+    readline.createInterface({ input: own.stdout }).on('line', (line) => {
+      const { id, ...about } = JSON.parse(line);
+      own.asked[id](about);
     });
+  }
+  const { asked, exited, stdin } = own;
+  return new Promise((resolve, reject) => {
+    exited.then((code) => reject(new Error(`server.py ended with ${code}`)), reject);
+    const id = asked.push((about) => {
+      resolve({ ...about, stop() { stdin.write(`${JSON.stringify({ stop: about.port })}\n`); } });
+    }) - 1;
+    stdin.write(`${JSON.stringify({ id, options })}\n`);
   });
 }
+
+after(async () => {
+  if (!own) return;
+  own.stdin.end();
+  await own.exited;
+});
 
 /** An original server that does what server.py does. */
 async function startOriginal(generation, options) {

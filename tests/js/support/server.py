@@ -1,7 +1,9 @@
-"""A server for the client's tests: ``python server.py OPTIONS``, options of Primus as JSON.
+"""Servers for the client's tests, all in one process: ``python server.py``.
 
-Prints its port, and ends when its input does. It echoes; messages `{"do": ...}` are orders, which peers.js
-carries out in the same way on the original servers. With "tls" it prints the root of its certificate too.
+Reads a line of JSON for each: ``{"id": ..., "options": {...}}``, the options of Primus; prints ``{"id": ...,
+"port": ...}`` when it listens. ``{"stop": port}`` takes one away, and the end of the input all. They echo;
+messages `{"do": ...}` are orders, which peers.js carries out in the same way on the original servers. With
+"tls" in its options a server tells the root of its certificate too, as "ca".
 """
 
 from __future__ import annotations
@@ -14,19 +16,17 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 import atexit
+import functools
 import shutil
 import tempfile
 
-import gevent
+from gevent import get_hub
 from gevent.event import Event
 from gevent.pywsgi import WSGIServer
 
 from primus_gevent import Primus, Spark
 from tests.support.certificates import Family
 
-options = json.loads(sys.argv[1])
-tls = options.pop("tls", False)
-primus = Primus(**options)
 gone: dict[str, Event] = {}
 last: dict[str, Any] = {}
 
@@ -53,7 +53,6 @@ ORDERS = {
 }
 
 
-@primus.on("connection")
 def connection(spark: Spark) -> None:
     gone[spark.id] = Event()
 
@@ -67,21 +66,40 @@ def connection(spark: Spark) -> None:
             order(spark, message)
 
 
-@primus.on("disconnection")
 def disconnection(spark: Spark) -> None:
     gone[spark.id].set()
 
 
-settings = {}
-about = {}
-if tls:
+@functools.cache
+def certificate() -> tuple[dict[str, str], str]:
+    """The files of the server's certificate, as options of a WSGIServer; and the root, as text."""
     folder = Path(tempfile.mkdtemp(prefix="primus-client-tests-"))
     atexit.register(shutil.rmtree, folder)
     family = Family(folder)
-    settings["keyfile"] = family.write("key.pem", family.server.key_pem())
-    settings["certfile"] = family.write("chain.pem", family.server.pem(), family.between.pem())
-    about["ca"] = family.root.pem().decode()
-server = WSGIServer(("127.0.0.1", 0), primus, log=None, **settings)
-server.start()
-print(json.dumps({"port": server.server_port, **about}), flush=True)
-gevent.get_hub().threadpool.apply(sys.stdin.read)
+    files = {
+        "keyfile": family.write("key.pem", family.server.key_pem()),
+        "certfile": family.write("chain.pem", family.server.pem(), family.between.pem()),
+    }
+    return files, family.root.pem().decode()
+
+
+def start(options: dict[str, Any]) -> dict[str, Any]:
+    """Serve one more Primus, and tell where."""
+    files, root = certificate() if options.pop("tls", False) else ({}, None)
+    primus = Primus(**options)
+    primus.on("connection", connection)
+    primus.on("disconnection", disconnection)
+    server = WSGIServer(("127.0.0.1", 0), primus, log=None, **files)
+    server.start()
+    servers[server.server_port] = server
+    return {"port": server.server_port, "ca": root}
+
+
+servers: dict[int, WSGIServer] = {}
+while line := get_hub().threadpool.apply(sys.stdin.readline):
+    given = json.loads(line)
+    if "stop" in given:
+        # What is left of its sessions hears no more, as if the process had ended.
+        servers.pop(given["stop"]).close()
+    else:
+        print(json.dumps({"id": given["id"], **start(given["options"])}), flush=True)

@@ -22,11 +22,10 @@ from tests.support.browserchannel import (
     expect_error,
     expect_headers,
     form,
-    leaves_nothing,
     split_chunks,
 )
 from tests.support.client import Response
-from tests.support.hosts import Server, serve, wait_until
+from tests.support.hosts import Server, leaves_nothing, serve, wait_until
 
 ON_EVERY_HOST = ["own", "pywsgi", "gunicorn"]
 KEEP_ALIVE, AWAY = 0.5, 0.8  # seconds, of the server `hasty`

@@ -13,9 +13,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.browserchannel import Channel, channel_server, leaves_nothing
+from tests.support.browserchannel import Channel, channel_server
 from tests.support.client import Client, EndOfFile
-from tests.support.hosts import Server
+from tests.support.hosts import Server, leaves_nothing
 
 MESSAGES = 10_000  # each way
 

@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.browserchannel import Channel, channel_server, expect_error, form, leaves_nothing
-from tests.support.hosts import Server, wait_until
+from tests.support.browserchannel import Channel, channel_server, expect_error, form
+from tests.support.hosts import Server, leaves_nothing, wait_until
 
 MARK = "primus::binary::"
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.engine import Engine, engine_server, error, expect_error, leaves_nothing
-from tests.support.hosts import HOSTS, Server, wait_until
+from tests.support.engine import Engine, engine_server, error, expect_error
+from tests.support.hosts import HOSTS, Server, leaves_nothing, wait_until
 
 BIG = 12_000_000  # bytes that no kernel takes at once
 

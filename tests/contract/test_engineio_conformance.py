@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.engine import Engine, decode_payload, engine_server, error, expect_error, leaves_nothing
-from tests.support.hosts import Server, wait_until
+from tests.support.engine import Engine, decode_payload, engine_server, error, expect_error
+from tests.support.hosts import Server, leaves_nothing, wait_until
 
 INTERVAL, TIMEOUT = 0.3, 0.2  # seconds
 TRANSPORT = {"ping_interval": INTERVAL, "ping_timeout": TIMEOUT, "upgrade_timeout": 0.4}

@@ -12,8 +12,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.support.engine import Engine, decode_payload, engine_server, leaves_nothing
-from tests.support.hosts import Server
+from tests.support.engine import Engine, decode_payload, engine_server
+from tests.support.hosts import Server, leaves_nothing
 
 MESSAGES = 10_000  # each way
 

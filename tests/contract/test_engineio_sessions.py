@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.engine import Engine, engine_server, expect_error, leaves_nothing
-from tests.support.hosts import Server
+from tests.support.engine import Engine, engine_server, expect_error
+from tests.support.hosts import Server, leaves_nothing
 
 REVISIONS: Any = pytest.mark.parametrize(
     "kind",

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tests.support.client import PONG, Client, close, frame, text
-from tests.support.hosts import Server, serve
+from tests.support.hosts import Server, leaves_nothing, serve
 
 FACTORY = "tests.support.extended:create"
 PING = 0x9
@@ -32,13 +32,8 @@ def shared(request: pytest.FixtureRequest) -> Iterator[Server]:
 @pytest.fixture
 def extended(shared: Server) -> Iterator[Server]:
     """After the test there are as many sparks, greenlets and sockets as before."""
-    shared.control("reset")
-    before = shared.baseline()
-    yield shared
-    shared.close_clients()
-    shared.control("go")
-    shared.wait_baseline(before)
-    assert shared.tracebacks() == []
+    with leaves_nothing(shared):
+        yield shared
 
 
 def connect(server: Server, **query: str) -> Client:

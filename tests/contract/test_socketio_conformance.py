@@ -13,8 +13,7 @@ from typing import Any
 import pytest
 
 from tests.support.client import BINARY, CONTINUATION, PING, PONG, TEXT, close, frame
-from tests.support.engine import leaves_nothing
-from tests.support.hosts import Server, serve
+from tests.support.hosts import Server, leaves_nothing, serve
 from tests.support.socketio import JSONP_BODY, PLAIN, PRELUDE, UNKNOWN, SocketIO, socketio_server
 
 HOSTS = ["own", "own-tls", "pywsgi", "gunicorn"]

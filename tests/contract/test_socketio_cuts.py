@@ -14,8 +14,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.client import SECONDS, Client
-from tests.support.engine import leaves_nothing
-from tests.support.hosts import Server
+from tests.support.hosts import Server, leaves_nothing
 from tests.support.socketio import SocketIO, decode_payload, socketio_server
 
 MESSAGES = 10_000  # each way

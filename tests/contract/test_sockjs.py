@@ -12,8 +12,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.client import Frame
-from tests.support.engine import leaves_nothing
-from tests.support.hosts import HOSTS, Server, serve, wait_until
+from tests.support.hosts import HOSTS, Server, leaves_nothing, serve, wait_until
 from tests.support.sockjs import (
     NOT_FOUND,
     PRELUDE,

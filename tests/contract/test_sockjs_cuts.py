@@ -14,8 +14,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.support.client import Client, EndOfFile
-from tests.support.engine import leaves_nothing
-from tests.support.hosts import Server
+from tests.support.hosts import Server, leaves_nothing
 from tests.support.sockjs import PRELUDE, SockJS, Stream, messages_of, sockjs_server
 
 MESSAGES = 10_000  # each way

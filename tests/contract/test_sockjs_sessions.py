@@ -10,8 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.client import BINARY, PING, PONG, TEXT, frame
-from tests.support.engine import leaves_nothing
-from tests.support.hosts import Server, wait_until
+from tests.support.hosts import Server, leaves_nothing, wait_until
 from tests.support.sockjs import (
     NOT_FOUND,
     PRELUDE,

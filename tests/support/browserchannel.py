@@ -51,18 +51,6 @@ def channel_server(host: str, **options: Any) -> Iterator[Server]:
         yield server
 
 
-@contextmanager
-def leaves_nothing(server: Server) -> Iterator[Server]:
-    """At the end there is not a spark, greenlet or socket more than before, and no traceback in the log."""
-    server.control("reset")
-    before = server.baseline()
-    yield server
-    server.close_clients()
-    server.control("go")
-    server.wait_baseline(before)
-    assert server.tracebacks() == []
-
-
 def expect_headers(response: Response, content_type: str = "text/plain") -> None:
     """The standard ones, each once: Primus's own of the same names have given way."""
     for name, value in {**STANDARD_HEADERS, "content-type": content_type}.items():
@@ -387,6 +375,5 @@ __all__ = [
     "expect_error",
     "expect_headers",
     "form",
-    "leaves_nothing",
     "split_chunks",
 ]

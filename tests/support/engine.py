@@ -68,18 +68,6 @@ def engine_server(host: str, **options: Any) -> Iterator[Server]:
         yield server
 
 
-@contextmanager
-def leaves_nothing(server: Server) -> Iterator[Server]:
-    """At the end there is not a spark, greenlet or socket more than before, and no traceback in the log."""
-    server.control("reset")
-    before = server.baseline()
-    yield server
-    server.close_clients()
-    server.control("go")
-    server.wait_baseline(before)
-    assert server.tracebacks() == []
-
-
 # -- payloads
 
 

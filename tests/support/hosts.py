@@ -141,6 +141,7 @@ class Server:
     pid: int = 0  # of the process that runs the application: gunicorn's worker
     clients: list[Client] = field(default_factory=list, repr=False)
     expected: list[str] = field(default_factory=list)  # errors that a test has provoked, by a text in them
+    settled: dict[str, Any] | None = None  # its resources, as the last test has left them
 
     # -- the log
 
@@ -267,11 +268,18 @@ class Server:
         wait_until(lambda: seen[-1] == seen[-2] or bool(seen.append(self.resources())))
         return seen[-1]
 
-    def wait_baseline(self, before: dict[str, Any], timeout: float = WAIT_SECONDS) -> None:
-        """Wait until nothing is left of what a test has used."""
+    def wait_baseline(
+        self, before: dict[str, Any], timeout: float = WAIT_SECONDS, *, release: bool = False
+    ) -> None:
+        """Wait until nothing is left of what a test has used; `release` lets `deaf` services listen."""
         after: dict[str, Any] = {}
+        looks = 0
 
         def settled() -> bool:
+            nonlocal looks
+            looks += 1
+            if release and looks == 3:  # hardly any test leaves one behind
+                self.control("go")
             after.update(self.resources())
             return after == before
 
@@ -287,6 +295,20 @@ class Server:
             return self.process.wait(timeout)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"still running after {timeout} s:\n{self.tail()}") from None
+
+
+@contextlib.contextmanager
+def leaves_nothing(server: Server) -> Iterator[Server]:
+    """At the end there is not a spark, greenlet or socket more than before, and no new traceback in the log,
+    unless the test has put a text of it into `server.expected`."""
+    server.control("reset")
+    before = server.settled or server.baseline()
+    server.settled = None
+    yield server
+    server.close_clients()
+    server.wait_baseline(before, release=True)
+    assert server.tracebacks() == []
+    server.settled = before
 
 
 def wait_until(

@@ -86,7 +86,7 @@ class End:
         failure: how the other side broke the protocol.
     """
 
-    name = "in-process"
+    name = "websocket"  # as an application sees it
     framing: str | None = "in-process"
 
     def __init__(self, hub: Any, pipe: Pipe) -> None:

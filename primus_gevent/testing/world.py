@@ -303,9 +303,12 @@ class World:
         """Let so much time pass; whatever is due in it happens, in order.
 
         Raises:
+            ValueError: time does not go backwards.
             Exception: what went wrong in the application; time stands where that happened.
         """
         self._check_open()
+        if seconds < 0:
+            raise ValueError(f"time does not go backwards, by {seconds} s")
         if self.is_busy:
             gevent.sleep(seconds)
             return

@@ -284,6 +284,7 @@ def test_a_spark_knows_the_request(world: World) -> None:
     assert spark.address == ("203.0.113.7", 49152, True)
     assert spark.headers["Host"] == "localhost"
     assert ann.id() == spark.id
+    assert spark.socket.name == "websocket"
     assert world.connect("?name=Bob").spark.query["name"] == "Bob"
     assert world.connect(url="http://ann:secret@example.org:8080/?a=1", query="b=2").spark.query["a"] == "1"
 
@@ -519,6 +520,23 @@ def test_heartbeats_of_the_client_keep_a_connection_for_hours(world: World) -> N
     assert len(pongs) == HOUR // ann.options.ping
     assert ann.spark.pings_itself
     assert time.monotonic() - began < HOUR / 10
+
+
+def test_many_clients_at_once() -> None:
+    primus = Primus()
+    primus.on("connection", echo)
+    with World(primus) as world:
+        clients = [world.client(ping=20 + n % 10) for n in range(200)]
+        world.settle()
+        assert primus.connected == 200
+        primus.write("all")
+        assert {tuple(client.read_all()) for client in clients} == {("all",)}
+        with world.outage():
+            assert primus.connected == 0
+        world.advance(1)
+        assert primus.connected == 200
+        world.advance(HOUR / 4)
+        assert all(client.events.count("open") == 2 for client in clients)
 
 
 def test_heartbeats_of_the_server(primus: Primus) -> None:
@@ -975,6 +993,8 @@ def test_without_being_opened_it_does_nothing(primus: Primus) -> None:
             call()
     with world, pytest.raises(RuntimeError, match="open already"):
         world.open()
+    with world, pytest.raises(ValueError, match="backwards"):
+        world.advance(-1)
 
 
 def test_a_server_with_other_connections(primus: Primus) -> None:

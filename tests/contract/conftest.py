@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.support import hosts
 from tests.support.hosts import HOSTS, Server, serve
 
 
@@ -67,12 +68,6 @@ def server(shared_server: Server) -> Iterator[Server]:
 
 
 def leaves_nothing(server: Server) -> Iterator[Server]:
-    """After the test: as many sparks, greenlets and sockets as before, and no new traceback in the log,
-    unless the test has put a text of it into `server.expected`."""
-    server.control("reset")
-    before = server.baseline()
-    yield server
-    server.close_clients()
-    server.control("go")
-    server.wait_baseline(before)
-    assert server.tracebacks() == []
+    """`tests.support.hosts.leaves_nothing` for a fixture to yield from."""
+    with hosts.leaves_nothing(server):
+        yield server

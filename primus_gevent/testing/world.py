@@ -181,6 +181,7 @@ class World:
         """
         if not self.is_open:
             return
+        raises, self.raise_errors = self.raise_errors, False  # or the first failure would leave the rest open
         try:
             for client in self.clients:
                 client.silence(False)
@@ -196,6 +197,7 @@ class World:
             self.door.close()
             self._failures.stop()
             self._time.stop()
+            self.raise_errors = raises
         self._raise()
 
     def __enter__(self) -> Self:

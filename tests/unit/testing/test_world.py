@@ -916,8 +916,7 @@ def test_an_error_that_nobody_has_seen_is_raised_at_the_end(primus: Primus) -> N
 
     primus.on("disconnection", fail)
     with pytest.raises(LookupError, match="at the end"), World(primus) as world:
-        for _ in range(3):
-            world.connect()
+        _ = [world.connect() for _ in range(3)]
     assert len(world.errors) == 3
     assert (primus.connected, world.is_open) == (0, False)
 

@@ -376,7 +376,8 @@ def test_websocket_waits_for_what_a_poll_is_sending(
     next(chunks)
     accepted: list[bool] = []
 
-    def accept(exchange: Any, start_response: Any, attach: Any) -> list[bytes]:
+    def accept(exchange: Any, start_response: Any, attach: Any, *, moves: bool) -> list[bytes]:
+        assert moves
         accepted.append(session.sending)
         start_response("101", [])
         return []

@@ -35,12 +35,14 @@ def server(any_server: Server) -> Iterator[Server]:
 def test_answers_leave_at_once(server: Server) -> None:
     """Not 40 ms later, with the acknowledgement of the packet before; connections are kept."""
     session = Engine(server).open()
-    started = time.monotonic()
     connection = session.getting
+    seconds = []
     for number in range(25):
+        started = time.monotonic()
         session.send(number)
         assert session.recv_message() == number
-    assert time.monotonic() - started < 1.0
+        seconds.append(time.monotonic() - started)
+    assert min(seconds[5:]) < 0.035  # the others may wait for a busy machine
     assert session.getting is connection
     session.close()
 

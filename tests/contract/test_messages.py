@@ -74,11 +74,13 @@ def test_burst_from_the_server_keeps_its_order(server: Server) -> None:
 def test_writes_leave_together(server: Server) -> None:
     """An answer does not wait 40 ms for an acknowledgement: TCP_NODELAY is set, whatever the server."""
     with server.spark() as client:
-        started = time.monotonic()
+        seconds = []
         for number in range(50):
+            started = time.monotonic()
             client.send_message(number)
             assert client.recv_message() == number
-        assert time.monotonic() - started < 1.5
+            seconds.append(time.monotonic() - started)
+        assert min(seconds[5:]) < 0.035  # the others may wait for a busy machine
         client.close_properly()
 
 

@@ -27,7 +27,10 @@ from tests.support.sockjs import (
 BIG = 3_000_000  # bytes of several messages, which no kernel takes at once
 
 
-@pytest.fixture(scope="module", params=[name for name, kind in HOSTS.items() if not kind.variant])
+ALL_HOSTS = [name for name, kind in HOSTS.items() if not kind.variant]
+
+
+@pytest.fixture(scope="module", params=ALL_HOSTS)
 def any_server(request: pytest.FixtureRequest) -> Iterator[Server]:
     with sockjs_server(request.param) as server:
         yield server
@@ -43,12 +46,14 @@ def server(any_server: Server) -> Iterator[Server]:
 def test_answers_leave_at_once(server: Server) -> None:
     """Not 40 ms later, with the acknowledgement of the packet before; connections are kept."""
     session = SockJS(server).open()
-    started = time.monotonic()
     connection = session.getting
+    seconds = []
     for number in range(25):
+        started = time.monotonic()
         session.send(str(number))
         assert messages_of(session.poll()) == [str(number)]
-    assert time.monotonic() - started < 1.0
+        seconds.append(time.monotonic() - started)
+    assert min(seconds[5:]) < 0.035  # the others may wait for a busy machine
     assert session.getting is connection
     session.drop()
 
@@ -148,15 +153,22 @@ def test_recovery(server: Server) -> None:
     session.drop()
 
 
-def test_large_answers(server: Server) -> None:
+@pytest.mark.parametrize("host", ALL_HOSTS)
+def test_large_answers(host: str) -> None:
     """To a client that reads slowly: polls of a megabyte each, and one stream."""
+    # On a busy machine it may take long to come back.
+    with sockjs_server(host, transport={"disconnect_delay": 30}) as server, leaves_nothing(server):
+        read_large_answers(server)
+
+
+def read_large_answers(server: Server) -> None:
     session = SockJS(server, "big", query={}).open()
     session.send(*["500000"] * (BIG // 500_000))
     size = 0
     while size < BIG:
         size += sum(len(json.loads(text)) for text in messages_of(session.poll()))
     assert size == BIG
-    session.drop()
+    session.end()
     session = SockJS(server, "big")
     stream = session.stream()
     assert stream.chunk() == PRELUDE
@@ -171,7 +183,7 @@ def test_large_answers(server: Server) -> None:
             stream = session.stream()
             assert stream.chunk() == PRELUDE
     assert size == BIG
-    session.drop()
+    session.end()
 
 
 def test_broadcast(server: Server) -> None:

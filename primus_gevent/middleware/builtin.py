@@ -5,6 +5,7 @@ What comes after ``primus.js`` and ``spec`` does not run for these two documents
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from . import documents
@@ -39,11 +40,16 @@ def layers(primus: Any) -> list[Layer]:
         answers_preflight = getattr(primus.transformer, "answers_preflight", None)
         return answers_preflight is not None and bool(answers_preflight(exchange))
 
+    def takes_any_form(exchange: Exchange) -> bool:
+        """Of an origin: whether the protocol has an answer for what is none by its form."""
+        takes_any_origin = getattr(primus.transformer, "takes_any_origin", None)
+        return takes_any_origin is not None and bool(takes_any_origin(exchange))
+
     def forwarded(exchange: Exchange) -> None:
         exchange.trust(primus.trusted_proxies)
 
     def cors(exchange: Exchange) -> None:
-        headers, answer = access.decide(exchange.environ)
+        headers, answer = access.decide(exchange.environ, partial(takes_any_form, exchange))
         if answer is not None and answer.status == OK and is_left_to_framework(exchange):
             answer = None  # the origin is allowed, and the framework says the rest
         exchange.answer = answer

@@ -8,7 +8,7 @@ transformer checks the origin of those itself (see `origins`).
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Literal
 
 from . import Response
@@ -66,13 +66,16 @@ class AccessControl:
             self._preflight.append(("Access-Control-Allow-Headers", ", ".join(headers)))
         self._exposed = [("Access-Control-Expose-Headers", ", ".join(exposed))] if exposed else []
 
-    def decide(self, environ: Mapping[str, Any]) -> tuple[list[Header], Response | None]:
+    def decide(
+        self, environ: Mapping[str, Any], takes_any_form: Callable[[], bool] = lambda: False
+    ) -> tuple[list[Header], Response | None]:
         """What this request's answer has to carry, or the answer, where the request ends here.
 
         Never both: an answer from here is complete. Blocks as long as a function in ``origins`` does.
 
         Args:
             environ: of a request that is no upgrade.
+            takes_any_form: asked where an origin has not the form of one: whether its form does not matter.
 
         Returns:
             Headers for the answer, whoever gives it, and None; or no headers and the whole answer: 403, or
@@ -87,7 +90,7 @@ class AccessControl:
             # without these headers to the page that asks next, and its browser would throw it away.
             return vary or [("Access-Control-Allow-Origin", "*"), *self._exposed], None
         method = environ.get("REQUEST_METHOD", "")
-        if not self._is_valid(origin, method, environ):
+        if not self._is_valid(origin, method, environ, takes_any_form):
             return [], _forbidden(origin, method, vary)
         carried = [("Access-Control-Allow-Origin", origin if self._depends else "*"), *self._simple, *vary]
         if is_preflight(environ):
@@ -97,11 +100,14 @@ class AccessControl:
             return [], self._allow_preflight(carried, asked)
         return carried + self._exposed, None
 
-    def _is_valid(self, origin: str, method: str, environ: Mapping[str, Any]) -> bool:
-        lowered = origin.strip().lower()
-        if "%" in lowered or _CONTROL.search(origin):
+    def _is_valid(
+        self, origin: str, method: str, environ: Mapping[str, Any], takes_any_form: Callable[[], bool]
+    ) -> bool:
+        if _CONTROL.search(origin):
             return False
-        if lowered != "null" and not _SCHEME.match(lowered):
+        lowered = origin.strip().lower()
+        has_form = "%" not in lowered and (lowered == "null" or _SCHEME.match(lowered) is not None)
+        if not has_form and not takes_any_form():
             return False
         if self._methods and method not in self._methods:
             return False

@@ -70,6 +70,11 @@ class Several:
         answers: Any = getattr(self._of(exchange), "answers_preflight", None)
         return answers is not None and bool(answers(exchange))
 
+    def takes_any_origin(self, exchange: Exchange) -> bool:
+        """Whether the one whose request it is answers origins that are none by their form."""
+        takes: Any = getattr(self._of(exchange), "takes_any_origin", None)
+        return takes is not None and bool(takes(exchange))
+
     def __call__(self, exchange: Exchange, start_response: Any) -> Iterable[bytes]:
         """Answer a request that the layers have let pass."""
         return self._of(exchange)(exchange, start_response)

@@ -137,7 +137,7 @@ def expect_404(answer: Answer) -> None:
 
 
 def expect_options(server: Server, path: str, allowed: str) -> None:
-    for origin in (None, "http://test", "null"):
+    for origin in (None, "test", "null"):
         headers = {"Access-Control-Request-Method": "POST"} if origin else {}
         if origin is not None:
             headers["Origin"] = origin
@@ -234,12 +234,12 @@ def info(server: Server, prefix: str = ECHO) -> dict[str, Any]:
 
 
 def test_info_basic(server: Server) -> None:
-    response, body = get(server, ECHO + "/info", Origin="http://test")
+    response, body = get(server, ECHO + "/info", Origin="test")
     assert response.status == 200
     assert response.getheader("Content-Type") == "application/json; charset=UTF-8"
     expect_no_cookie(response)
     expect_not_cached(response)
-    expect_cors(response, "http://test")
+    expect_cors(response, "test")
     document = json.loads(body)
     assert document["websocket"] is True
     assert document["cookie_needed"] is False
@@ -448,17 +448,17 @@ def test_xhr_polling_options(server: Server) -> None:
 
 
 def test_xhr_polling_transport(server: Server) -> None:
-    client = session(server, headers={"Origin": "http://test"})
+    client = session(server, headers={"Origin": "test"})
     response = client.poll_response()
     assert response.body == b"o\n"
     assert response.headers["content-type"] == JAVASCRIPT
-    expect_cors(response, "http://test")
+    expect_cors(response, "test")
     expect_not_cached(response)
     response = client.post('["x"]')
     assert (response.status, response.body) == (204, b"")
     assert response.headers["content-type"] == PLAIN
     assert "content-length" not in response.headers
-    expect_cors(response, "http://test")
+    expect_cors(response, "test")
     expect_not_cached(response)
     assert client.poll() == 'a["x"]'
 
@@ -502,13 +502,13 @@ def test_xhr_polling_content_types(server: Server) -> None:
 def test_xhr_polling_request_headers_cors(server: Server) -> None:
     for asked in ("a, b, c", "", None):
         for method in ("POST", "OPTIONS"):
-            headers = {"Origin": "http://test"}
+            headers = {"Origin": "test"}
             if asked is not None:
                 headers["Access-Control-Request-Headers"] = asked
             path = session(server).path("xhr")
             response, _ = server.request(path, headers, method=method)
             assert response.status == (200 if method == "POST" else 204)
-            expect_cors(response, "http://test")
+            expect_cors(response, "test")
             assert response.getheader("Access-Control-Allow-Headers") == (asked or None)
 
 
@@ -527,10 +527,10 @@ def test_xhr_streaming_options(server: Server) -> None:
 
 
 def test_xhr_streaming_transport(server: Server) -> None:
-    client = session(server, headers={"Origin": "http://test"})
+    client = session(server, headers={"Origin": "test"})
     stream = client.stream()
     assert stream.response.headers["content-type"] == JAVASCRIPT
-    expect_cors(stream.response, "http://test")
+    expect_cors(stream.response, "test")
     expect_not_cached(stream.response)
     assert stream.chunk() == PRELUDE
     assert stream.chunk() == b"o\n"
@@ -554,11 +554,11 @@ def test_xhr_streaming_response_limit(server: Server) -> None:
 
 
 def test_eventsource_transport(server: Server) -> None:
-    client = session(server, headers={"Origin": "http://test"})
+    client = session(server, headers={"Origin": "test"})
     stream = client.stream("eventsource")
     assert stream.response.headers["content-type"] == "text/event-stream"
     assert stream.response.headers["x-content-type-options"] == "nosniff"  # a script tag must not run it
-    expect_cors(stream.response, "http://test")
+    expect_cors(stream.response, "test")
     expect_not_cached(stream.response)
     assert stream.chunk() == b"\r\n"
     assert stream.chunk() == b"data: o\r\n\r\n"

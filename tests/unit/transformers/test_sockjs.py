@@ -286,7 +286,12 @@ def test_whose_a_request_is(serve: Callable[..., Server]) -> None:
     assert server.ask("/a/b/xhr", "OPTIONS", HTTP_ORIGIN="null")[0] == "204 No Content"
     assert server.ask("/iframe.html")[0] == "200 OK"
     assert server.ask("/?EIO=4&transport=polling")[2][:1] == b"0"
-    assert server.ask("")[0] == "400 Bad Request"  # engine.io's, who is first
+    for path in ("", "/"):
+        assert server.ask(path)[2] == b"Welcome to SockJS!\n"
+    for path, method in (("?x=1", "GET"), ("", "POST"), ("/nowhere", "GET")):
+        assert server.ask(path, method)[0] == "400 Bad Request"  # engine.io's, who is first
+    assert server.ask("/info", HTTP_ORIGIN="test")[1]["Access-Control-Allow-Origin"] == "test"
+    assert server.ask("/?EIO=4&transport=polling", HTTP_ORIGIN="test")[0] == "403 Forbidden"
     (session,) = server.primus.transformer.all[1].requests.sessions
     session.abort()
     for session in server.primus.transformer.all[0].requests.sessions:

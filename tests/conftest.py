@@ -16,6 +16,7 @@ SLOW_FIRST = (
     "unit/library",
     "interop",
     "contract",
+    "unit/test_examples.py",
     "demo",
     "fuzz",
 )

@@ -35,15 +35,15 @@ def layers(primus: Any) -> list[Layer]:
         exposed=options.exposed,
     )
 
-    def is_left_to_framework(exchange: Exchange) -> bool:
-        """Of a preflight request: whether the protocol has a word on it."""
-        answers_preflight = getattr(primus.transformer, "answers_preflight", None)
-        return answers_preflight is not None and bool(answers_preflight(exchange))
+    def says(question: str, exchange: Exchange) -> bool:
+        """What the transformer answers; one that does not know the question says no."""
+        answer = getattr(primus.transformer, question, None)
+        return answer is not None and bool(answer(exchange))
 
-    def takes_any_form(exchange: Exchange) -> bool:
-        """Of an origin: whether the protocol has an answer for what is none by its form."""
-        takes_any_origin = getattr(primus.transformer, "takes_any_origin", None)
-        return takes_any_origin is not None and bool(takes_any_origin(exchange))
+    # Of a preflight request: whether the protocol has a word on it.
+    is_left_to_framework = partial(says, "answers_preflight")
+    # Of an origin that is none by its form: whether the protocol has an answer all the same.
+    takes_any_form = partial(says, "takes_any_origin")
 
     def forwarded(exchange: Exchange) -> None:
         exchange.trust(primus.trusted_proxies)

@@ -192,7 +192,7 @@ class SockJS:
         }
 
     def claims(self, exchange: Exchange) -> bool:
-        """Whether a request is one of this framework's. Those of others at the pathname itself have a query."""
+        """Whether a request is one of this framework's. At the pathname itself others' have a query."""
         environ = exchange.environ
         name = _route(exchange.path)[0]
         if name == "greeting":
@@ -206,8 +206,7 @@ class SockJS:
         return "OPTIONS" in METHODS.get(_route(exchange.path)[0], ())
 
     def takes_any_origin(self, exchange: Exchange) -> bool:
-        """Whether an origin is echoed that is none by its form. No browser sends one, but SockJS's own test suite
-        does: `test`."""
+        """Whether an origin is echoed that is none by its form. SockJS's own test suite sends `test`."""
         return _route(exchange.path)[0] != ""
 
     def __call__(self, exchange: Exchange, start_response: Any) -> Iterable[bytes]:

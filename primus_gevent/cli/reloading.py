@@ -10,7 +10,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+import time
+from collections.abc import Iterable, Iterator
 from types import FrameType
 
 import gevent
@@ -62,6 +63,7 @@ class Changes:
 
     def __init__(self) -> None:
         self.status = 0
+        self._began = time.time()
         self._seen: dict[str, float] = {}
         self._greenlet: gevent.Greenlet[[], None] | None = None
 
@@ -74,10 +76,18 @@ class Changes:
             self._greenlet.kill()
 
     def wait(self) -> int:
-        """Block until something has changed, also in a file that could not be imported."""
-        while not self._changed([*imported(), *below(os.getcwd())]):
+        """Block until something has changed, also in a file that could not be imported.
+
+        A time to come is that of a file server whose clock is wrong, and says nothing.
+        """
+        if self._look() or any(self._began < seen <= time.time() for seen in self._seen.values()):
+            return AGAIN  # what has changed since it was imported may have been mended already
+        while not self._look():
             gevent.sleep(LOOK_SECONDS)
         return AGAIN
+
+    def _look(self) -> bool:
+        return self._changed([*imported(), *below(os.getcwd())])
 
     def _watch(self) -> None:
         while not self._changed(imported()):
@@ -85,13 +95,13 @@ class Changes:
         self.status = AGAIN
         os.kill(os.getpid(), signal.SIGTERM)
 
-    def _changed(self, paths: list[str] | Iterator[str]) -> bool:
+    def _changed(self, paths: Iterable[str]) -> bool:
         for path in paths:
             try:
-                time = os.stat(path).st_mtime
+                changed = os.stat(path).st_mtime
             except OSError:
                 continue  # editors may take it away for a moment
-            if self._seen.setdefault(path, time) != time:
+            if self._seen.setdefault(path, changed) != changed:
                 return True
         return False
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 
 import gevent
@@ -47,3 +48,25 @@ def test_a_change_below_the_folder_is_seen(tmp_path: Path, monkeypatch: pytest.M
     assert not waiting.ready()
     os.utime(broken, (1, 1))
     assert waiting.get(timeout=10) == AGAIN
+
+
+def test_a_change_while_it_was_imported_is_seen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(reloading, "LOOK_SECONDS", 0.01)
+    changes = Changes()
+    broken = tmp_path / "broken.py"
+    broken.touch()
+    os.utime(broken, (changes._began + 0.0001,) * 2)
+    assert gevent.spawn(changes.wait).get(timeout=10) == AGAIN
+
+
+def test_a_clock_that_is_wrong_does_not_start_it_for_ever(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "tomorrow.py"
+    path.touch()
+    os.utime(path, (time.time() + 86400,) * 2)
+    with gevent.Timeout(0.1, False):
+        Changes().wait()
+        pytest.fail("nothing has changed")

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import gevent
@@ -18,6 +20,7 @@ from primus_gevent.client import Socket
 from primus_gevent.errors import ConnectError, ConnectionClosed, UnexpectedResponse
 from tests.support.cable import Cable
 from tests.support.leaks import frozen, leaves_nothing
+from tests.support.netns import Network, NoNetwork
 from tests.support.restartable import Restartable
 from tests.support.ways import WAYS, Way
 from tests.unit.client.servers import raw_server, read_head
@@ -87,6 +90,27 @@ def settle(way: Way, client: Socket) -> None:
 def resumes(way: Way) -> bool:
     """Whether the session survives that its connections are cut."""
     return way.carrier != "websocket" and way.options["transformer"] in ("sockjs", "browserchannel")
+
+
+@pytest.fixture(scope="module")
+def network() -> Iterator[Network]:
+    try:
+        made = Network()
+    except NoNetwork as error:
+        if os.environ.get("CI"):
+            pytest.fail(str(error), pytrace=False)
+        pytest.skip(str(error))
+    with made:
+        yield made
+
+
+@contextmanager
+def silence(network: Network) -> Iterator[None]:
+    network.silence()
+    try:
+        yield
+    finally:
+        network.heal()
 
 
 def tag() -> str:
@@ -276,6 +300,90 @@ def test_a_cut_connection(way: Way, server: Restartable, reset: bool) -> None:
         talk.read(20)
         assert ends_and_beginnings(seen) == ([] if resumes(way) else ["close", "open", "reconnected"])
         talk.heard(list(range(20)))
+
+
+SILENT: dict[str, Any] = {**BEATING, "reconnect": {**RECONNECT, "reconnect_timeout": 0.5}}
+
+
+def test_a_network_that_swallows_everything(way: Way, network: Network) -> None:
+    transformer = way.options["transformer"]
+    with (
+        network.serve(transformer=transformer) as server,
+        connect(way, server.url + tag(), **SILENT) as client,
+    ):
+        talk = Conversation(client)
+        settle(way, client)
+        seen = record(client)
+        with silence(network):
+            eventually(lambda: "close" in seen)
+            assert not client.online
+            talk.write(20)
+            eventually(attempts(client, 3))
+            assert seen == ["offline", "close"]
+        talk.read(20)
+        eventually(lambda: "reconnected" in seen)
+        assert client.online
+        assert seen == ["offline", "close", "online", "open", "reconnected"]
+        talk.heard(list(range(20)))
+
+
+def test_a_network_that_swallows_what_nobody_waits_for(way: Way, network: Network) -> None:
+    """What is written before the client notices may be lost, but it does not come twice."""
+    transformer = way.options["transformer"]
+    with (
+        network.serve(transformer=transformer) as server,
+        connect(way, server.url + tag(), **SILENT) as client,
+    ):
+        settle(way, client)
+        seen = record(client)
+        with silence(network):
+            for number in range(5):
+                client.write(number)
+            eventually(lambda: "close" in seen)
+            client.write("after")
+            eventually(attempts(client, 2))
+        assert client.read(SECONDS) == "after"
+        client.write("heard?")
+        heard = client.read(SECONDS)
+        early = [message for message in heard if message != "after"]
+        assert early == list(range(len(early)))
+        assert heard.count("after") == 1
+
+
+def test_a_network_that_swallows_everything_for_a_moment(way: Way, network: Network) -> None:
+    """The kernel sends again what nobody has acknowledged, and the client does not even notice."""
+    transformer = way.options["transformer"]
+    options = {**BEATING, "pong": 20.0}
+    with (
+        network.serve(transformer=transformer) as server,
+        connect(way, server.url + tag(), **options) as client,
+    ):
+        talk = Conversation(client)
+        settle(way, client)
+        seen = record(client)
+        with silence(network):
+            talk.write(20)
+            gevent.sleep(0.3)
+        talk.read(20)
+        assert seen == []
+        talk.heard(list(range(20)))
+
+
+def test_a_network_that_is_silent_from_the_start(way: Way, network: Network) -> None:
+    transformer = way.options["transformer"]
+    options = {**SILENT, "timeout": 0.5}
+    with network.serve(transformer=transformer) as server:
+        with silence(network):
+            client = connect(way, server.url + tag(), **options)
+            talk = Conversation(client)
+            seen = record(client)
+            talk.write(20)
+            eventually(attempts(client, 2))
+        with client:
+            talk.read(20)
+            eventually(lambda: "reconnected" in seen)
+            assert seen == ["open", "reconnected"]
+            talk.heard(list(range(20)))
 
 
 # -- handshakes

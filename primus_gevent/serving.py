@@ -69,7 +69,7 @@ class Serving(Extensions):
             self.server.stop_accepting()
 
     def _stop_server(self) -> None:
-        """Close the server; its handlers have a second to finish."""
+        """Close the server; requests that are under way have a second to be answered."""
         if self.server is None:
             return
         if getcurrent() in (self.server.pool or ()):
@@ -99,7 +99,7 @@ class Serving(Extensions):
             raise RuntimeError("this Primus does not listen; call listen() or use create_server()")
         uninstall: Callable[[], None] = lambda: None  # noqa: E731
         try:
-            uninstall = drains.install_signals(server.stop_listening, lambda: server.stop(timeout=1))
+            uninstall = drains.install_signals(server.stop_listening, server.finish)
         except ValueError:
             pass  # not the main thread: whoever started us stops us
         try:

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 import gevent
 from gevent.pywsgi import WSGIHandler
+from greenlet import getcurrent
 
 from ..errors import RemoteProtocolError
 from .base import is_secure
@@ -123,11 +124,18 @@ class PrimusHandler(WSGIHandler):
             return False  # reset while nothing was under way
         self._requests += 1
         self.command = request.method
-        self.close_connection = not request.fields.keeps_alive
+        self.close_connection = server.answered is not None or not request.fields.keeps_alive
         self._modern = request.fields.modern
         self.environ = self.get_environ()
         self.application = server.application
-        self.handle_one_response()
+        me = getcurrent()
+        server.under_way.add(me)
+        try:
+            self.handle_one_response()
+        finally:
+            server.under_way.discard(me)
+            if server.answered is not None:
+                server.answered.set()
         # an idle connection keeps nothing of its last request
         self.environ = self.request = self.response = self.application = None
         return not self.close_connection and not self.rfile.closed

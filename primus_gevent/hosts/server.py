@@ -16,9 +16,13 @@ from collections.abc import Callable
 from typing import Any
 
 import gevent
+from gevent.event import Event
 from gevent.pywsgi import WSGIServer
+from greenlet import getcurrent
 
+from .. import clock
 from .base import set_nodelay
+from .drain import DRAIN_SECONDS
 from .handler import PrimusHandler
 from .http import date_line
 from .reading import Limits
@@ -41,6 +45,8 @@ class PrimusServer(WSGIServer):
         header_timeout: for a request line and its headers; the answer to a slower client is 408.
         keepalive_timeout: how long a connection may be idle between two requests.
         handshake_timeout: for a TLS handshake.
+        under_way: the greenlets that answer a request now.
+        answered: while somebody waits for these, what they set when they have; else None.
     """
 
     handler_class = PrimusHandler
@@ -52,6 +58,9 @@ class PrimusServer(WSGIServer):
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.limits = Limits(self.loop)
+        self.under_way: set[Any] = set()
+        self.answered: Event | None = None
+        self._last_accepted = 0.0
         self._asks: Callable[[int], bool]
         if options.get("log", self) is None:
             self._asks = lambda level: False
@@ -73,6 +82,7 @@ class PrimusServer(WSGIServer):
         return self._date
 
     def init_socket(self) -> None:
+        self.answered = None
         try:
             super().init_socket()
         except OSError as error:
@@ -112,6 +122,30 @@ class PrimusServer(WSGIServer):
         listener = getattr(self, "socket", None)
         if listener is not None:
             listener.close()
+        self._last_accepted = clock.monotonic()
+
+    def finish(self) -> None:
+        """Stop behind a drain that has begun with `stop_listening`. Requests that are under way get the rest
+        of its time, and a second at the least."""
+        self.stop(timeout=max(1.0, self._last_accepted + DRAIN_SECONDS - clock.monotonic()))
+
+    def stop(self, timeout: float | None = None) -> None:
+        """Close the server; `serve_forever` returns.
+
+        Args:
+            timeout: seconds to wait for the requests that are under way, without the caller's own.
+        """
+        if timeout is not None:
+            self.stop_listening()
+            self._wait_for_answers(timeout)
+            timeout = min(timeout, self.stop_timeout)  # of a pool: the rest of its greenlets is idle
+        super().stop(timeout=timeout)
+
+    def _wait_for_answers(self, timeout: float) -> None:
+        deadline = clock.monotonic() + timeout
+        answered = self.answered = Event()
+        while self.under_way - {getcurrent()} and answered.wait(max(0, deadline - clock.monotonic())):
+            answered.clear()
 
 
 def make_server(

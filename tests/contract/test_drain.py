@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import time
 
 import pytest
@@ -120,6 +121,24 @@ def test_new_clients_during_the_drain() -> None:
             server.client()
         client.send(text("too late") + close(1012))
         client.expect_eof()
+        assert server.wait_exit() == 0
+
+
+@pytest.mark.parametrize("host", ["own", "own-tls"])
+def test_a_request_that_is_under_way_is_answered(host: str) -> None:
+    with serve(host) as server, server.client() as client:
+        client.send_request("/upload", {"Content-Length": "10"}, method="POST")
+        client.send(b"12345")
+        server.request("/")  # so that the server has seen the one before
+        server.signal(signal.SIGTERM)
+
+        def refuses() -> bool:
+            with socket.socket() as probe:
+                return probe.connect_ex(("127.0.0.1", server.port)) != 0
+
+        wait_until(refuses, 10, server.log)
+        client.send(b"67890")
+        assert client.recv_response().body == b"10"
         assert server.wait_exit() == 0
 
 

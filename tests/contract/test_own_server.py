@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import gevent
+import gevent.event
 import gevent.socket
 import pytest
 
@@ -465,6 +467,64 @@ def test_no_log_at_all() -> None:
     server = make_server(("127.0.0.1", 0), plain_app, log=None)
     assert not server.logs_requests()
     assert make_server(("127.0.0.1", 0), plain_app, log=sys.stderr).logs_requests()
+
+
+class Held:
+    """An application whose requests wait until they may be answered, or until its server has stopped."""
+
+    def __init__(self, stop: float | None = None) -> None:
+        self.server = make_server(("127.0.0.1", 0), self, log=None)
+        self.stop = stop
+        self.asked = gevent.event.Event()
+        self.go = gevent.event.Event()
+
+    def __call__(self, environ: Any, start_response: Any) -> list[bytes]:
+        self.asked.set()
+        if self.stop is not None:
+            self.server.stop(timeout=self.stop)
+        else:
+            assert self.go.wait(10)
+        start_response("200 OK", [])
+        return [b"answered"]
+
+    def ask(self) -> gevent.Greenlet[..., bytes]:
+        def read() -> bytes:
+            with gevent.socket.create_connection(self.server.address) as sock:
+                sock.sendall(get() + get())
+                return b"".join(iter(lambda: sock.recv(65536), b""))
+
+        self.server.start()
+        asking = gevent.spawn(read)
+        assert self.asked.wait(10)
+        return asking
+
+
+def test_stop_waits_for_answers() -> None:
+    held = Held()
+    asking = held.ask()
+    stopping = gevent.spawn(held.server.stop, 10)
+    gevent.sleep(0)
+    with pytest.raises(ConnectionRefusedError):
+        gevent.socket.create_connection(held.server.address)
+    assert not stopping.ready()
+    held.go.set()
+    stopping.get(timeout=10)
+    assert asking.get(timeout=10).count(b"answered") == 2  # the second one was sent before
+    assert asking.value.count(b"Connection: close") == 1
+
+
+def test_stop_does_not_wait_for_ever() -> None:
+    held = Held()
+    asking = held.ask()
+    with gevent.Timeout(10):
+        held.server.stop(timeout=0.01)
+    held.go.set()
+    assert b"answered" in asking.get(timeout=10)
+
+
+def test_stop_in_a_request_does_not_wait_for_it() -> None:
+    held = Held(stop=60)
+    assert b"answered" in held.ask().get(timeout=10)
 
 
 # -- clients

@@ -123,7 +123,7 @@ class EngineIO:
         if transport not in self.options.transports:
             return self._error(exchange, start_response, 0)
         id_ = query.get("sid")
-        if id_ is None:
+        if not id_:  # an empty one is none, as in Node
             return self._handshake(exchange, start_response, query, str(transport))
         session = self.requests.sessions.get(id_)
         if session is None:
@@ -292,4 +292,5 @@ class Polling(EngineIO):
     name = "polling"
 
     def __init__(self, primus: Any, given: Mapping[str, Any]) -> None:
+        EngineOptions.parse(given)  # one that has no effect has to be right, too
         super().__init__(primus, {**given, "transports": ("polling",)})

@@ -124,6 +124,12 @@ def test_option_that_cannot_be_used(options: dict[str, Any], message: str) -> No
     assert caught.value.option == "transport"
 
 
+@pytest.mark.parametrize("transports", [["carrier pigeon"], []])
+def test_transports_of_polling_that_cannot_be(transports: list[str]) -> None:
+    with pytest.raises(OptionError, match="'transports' is a list"):
+        Primus(transformer="polling", transport={"transports": transports})
+
+
 def test_options() -> None:
     assert EngineOptions.parse({}) == EngineOptions()
     parsed = EngineOptions.parse({"transports": ["websocket"], "ping_interval": 1, "cookie": "io"})
@@ -147,6 +153,12 @@ def test_polling_has_no_websocket(serve: Callable[..., Server]) -> None:
 
 
 # -- requests
+
+
+def test_empty_session_id_is_none(serve: Callable[..., Server]) -> None:
+    server = serve()
+    assert server.ask("EIO=4&transport=polling&sid=")[2][:8] == b'0{"sid":'
+    assert b'"code":1' in server.ask("EIO=4&transport=polling&sid=0")[2]
 
 
 def test_packets_of_a_response_that_cannot_begin_are_kept(serve: Callable[..., Server]) -> None:

@@ -143,7 +143,7 @@ class PrimusServer(WSGIServer):
 
     def _wait_for_answers(self, timeout: float) -> None:
         deadline = clock.monotonic() + timeout
-        answered = self.answered = Event()
+        answered = self.answered = self.answered or Event()  # there may be two who wait
         while self.under_way - {getcurrent()} and answered.wait(max(0, deadline - clock.monotonic())):
             answered.clear()
 

@@ -502,13 +502,14 @@ class Held:
 def test_stop_waits_for_answers() -> None:
     held = Held()
     asking = held.ask()
-    stopping = gevent.spawn(held.server.stop, 10)
+    stopping = [gevent.spawn(held.server.stop, 60) for _ in range(2)]
     gevent.sleep(0)
     with pytest.raises(ConnectionRefusedError):
         gevent.socket.create_connection(held.server.address)
-    assert not stopping.ready()
+    assert not any(greenlet.ready() for greenlet in stopping)
     held.go.set()
-    stopping.get(timeout=10)
+    gevent.joinall(stopping, timeout=10, raise_error=True)
+    assert all(greenlet.ready() for greenlet in stopping)
     assert asking.get(timeout=10).count(b"answered") == 2  # the second one was sent before
     assert asking.value.count(b"Connection: close") == 1
 

@@ -94,12 +94,17 @@ def register(name: str, where: str, library: str | Path, parts: Sequence[str] = 
         parts: names of our own files that it is built on, such as ``sockets`` and ``http``.
 
     Raises:
-        OptionError: ``where`` has not this form.
+        OptionError: the name is not in lower case, ``where`` has not this form, or there is no such part.
         OSError: the file cannot be read.
     """
+    if not name or name != name.strip().lower():
+        raise OptionError(f"the name of a transformer is a text in lower case, not {name!r}", "transformer")
     module, _, attribute = where.partition(":")
     if not module or not attribute:
         raise OptionError(f"a transformer is at 'module:Class', not {where!r}", "transformer")
+    known = sorted({part for parts in javascript.TRANSFORMER_PARTS.values() for part in parts})
+    if isinstance(parts, str) or not all(part in known for part in parts):
+        raise OptionError(f"parts is a list of: {', '.join(known)}; not {parts!r}", "transformer")
     text = library.read_text("utf-8") if isinstance(library, Path) else library
     TRANSFORMERS[name] = (module, attribute)
     javascript.OUTSIDE[name] = text

@@ -83,6 +83,20 @@ def test_where_that_is_no_place(where: str) -> None:
     assert "toy" not in transformers.TRANSFORMERS
 
 
+@pytest.mark.parametrize("name", ["Toy", " toy", ""])
+def test_name_that_nobody_could_give(name: str) -> None:
+    with pytest.raises(OptionError, match="in lower case"):
+        transformers.register(name, "examples.own_transformer:Reversed", "")
+    assert name not in transformers.TRANSFORMERS
+
+
+@pytest.mark.parametrize("parts", ["sockets", ["sockets", "wires"]])
+def test_parts_that_there_are_not(parts: Any) -> None:
+    with pytest.raises(OptionError, match=r"parts is a list of: .*http.*sockets"):
+        transformers.register("toy", "examples.own_transformer:Reversed", "", parts=parts)
+    assert "toy" not in transformers.TRANSFORMERS
+
+
 def test_library_from_a_file(tmp_path: Path, toy: None) -> None:
     path = tmp_path / "toy.js"
     path.write_text("function transformer() { return 'from a file'; }\n", "utf-8")

@@ -85,7 +85,7 @@ def decode_arrays(chunk: str) -> list[tuple[int, Any]]:
     """
     try:
         return [(int(number), data) for number, data in json.loads(chunk)]
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         raise RemoteProtocolError(f"bad data in a chunk: {chunk[:80]!r}") from None
 
 
@@ -112,7 +112,7 @@ def decode_status(body: bytes) -> Status:
     try:
         connected, last_sent, outstanding = json.loads(body.partition(b"\n")[2])
         return Status(bool(connected), int(last_sent), int(outstanding))
-    except (ValueError, TypeError, RecursionError):
+    except (ValueError, TypeError, OverflowError, RecursionError):
         raise RemoteProtocolError(f"a bad answer to a message: {body[:80]!r}") from None
 
 

@@ -70,7 +70,7 @@ setup(
         # the C masking function of `websockets`, used when it is importable
         "speed": ["websockets>=13"],
         "flask": ["flask>=3.0"],
-        "gunicorn": ["gunicorn>=20.1"],
+        "gunicorn": ["gunicorn[gevent]>=20.1"],  # with what its gevent worker imports
         # reads PKCS#12 bundles: the option `pfx` of `create_server`
         "pfx": ["cryptography>=42.0.8"],
         # parsers

@@ -128,6 +128,24 @@ def test_options_in_code(page: Path) -> None:
                 assert given - known <= ({"rooms_limit"} if "plugin" in given else set())
 
 
+def test_extras() -> None:
+    """Those that the pages name exist; gunicorn's brings along what its worker for gevent needs."""
+    tree = ast.parse(read("setup.py"))
+    (extras,) = [
+        ast.literal_eval(node.value)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.keyword) and node.arg == "extras_require"
+    ]
+    text = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+    named = {
+        name
+        for found in re.findall(r"pip install '(?:primus-gevent|\.)\[([\w,]+)\]'", text)
+        for name in found.split(",")
+    }
+    assert {"flask", "gunicorn", "pfx"} <= named <= set(extras)
+    assert all(requirement.startswith("gunicorn[gevent]") for requirement in extras["gunicorn"])
+
+
 def test_settings_of_gunicorn_are_those_of_the_example() -> None:
     (conf,) = [code for code in blocks(DOCS / "howto/gunicorn.md", "python") if "worker_class" in code]
     assert read("examples/factory/gunicorn.conf.py").endswith(conf)

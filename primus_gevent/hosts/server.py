@@ -33,6 +33,12 @@ __all__ = ["PrimusHandler", "PrimusServer", "make_server", "tls_context"]
 logger = logging.getLogger("primus_gevent.server")
 access_logger = logging.getLogger("primus_gevent.access")
 
+# Connections that wait to be accepted: when a server comes back, all of its clients do. The kernel drops
+# those beyond, which costs each a second or three. (gevent has 128; the kernel's own limit is usually 4096.)
+BACKLOG = 1024
+
+ANY_ADDRESS = ("", "0.0.0.0", "::")
+
 HEADER_SECONDS = 10.0  # from the first byte of a request to the end of its headers
 KEEPALIVE_SECONDS = 75.0  # between two requests of a connection; nginx's default
 HANDSHAKE_SECONDS = 10.0  # for a TLS handshake
@@ -50,6 +56,7 @@ class PrimusServer(WSGIServer):
     """
 
     handler_class = PrimusHandler
+    backlog = BACKLOG
 
     header_timeout = HEADER_SECONDS
     keepalive_timeout = KEEPALIVE_SECONDS
@@ -91,6 +98,15 @@ class PrimusServer(WSGIServer):
                 raise
             self.family = stdlib_socket.AF_INET
             super().init_socket()
+
+    def update_environ(self) -> None:
+        """Tell applications the address at which we listen."""
+        if isinstance(self.address, tuple):
+            # gevent asks for its full name, and starts seconds late where the name server does not answer.
+            host = self.address[0]
+            name = stdlib_socket.gethostname() if host in ANY_ADDRESS else host
+            self.environ.setdefault("SERVER_NAME", name)
+        super().update_environ()
 
     def do_read(self) -> Any:
         accepted = super().do_read()

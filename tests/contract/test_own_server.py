@@ -8,6 +8,7 @@ import ssl
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -529,6 +530,32 @@ def test_stop_in_a_request_does_not_wait_for_it() -> None:
 
 
 # -- clients
+
+
+def test_a_storm_of_connections_is_not_dropped() -> None:
+    """All clients of a server come back at once, when it does, and before it has accepted the first one."""
+    server = make_server(("127.0.0.1", 0), plain_app, log=None)
+    server.start()  # accepts nothing while we do not let its hub run
+    with ExitStack() as storm:
+        storm.callback(server.stop, timeout=1)
+        for _ in range(400):
+            # after a second the kernel would try again
+            client = socket.create_connection(("127.0.0.1", server.server_port), timeout=0.9)
+            storm.enter_context(client)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", ""])
+def test_no_name_server_is_asked_at_the_start(monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    def fail(name: str) -> str:
+        raise AssertionError(f"somebody asks for the name of {name!r}")
+
+    monkeypatch.setattr("gevent.pywsgi.socket.getfqdn", fail)
+    server = make_server((host, 0), plain_app, log=None)
+    server.start()
+    try:
+        assert server.environ["SERVER_NAME"] == (host or socket.gethostname())
+    finally:
+        server.stop(timeout=1)
 
 
 def test_client_leaves_in_the_middle_of_everything(server: Server) -> None:

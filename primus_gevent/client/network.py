@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import http.client
 import json
+import os
 import socket as stdlib_socket
 import ssl
 from collections.abc import Iterable, Iterator, Mapping
@@ -20,6 +21,7 @@ from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies_environment
 from urllib.request import proxy_bypass_environment as bypasses  # type: ignore[attr-defined]
+from weakref import WeakValueDictionary
 
 import gevent.ssl
 
@@ -200,13 +202,36 @@ def _open_tunnel(sock: Any, url: UrlParts, proxy: Proxy) -> None:
         raise ProxyError(f"the proxy {proxy} answered {said}", str(url), status)
 
 
+# One for all clients with the same files and options, as long as there are any: a bundle of authorities takes
+# 40 ms to read, and almost a megabyte.
+_contexts: WeakValueDictionary[Any, Any] = WeakValueDictionary()
+
+
 def tls_context(options: ClientOptions) -> Any:
-    """The TLS context of a client, cooperative whether the process is monkey-patched or not.
+    """The TLS context of a client, cooperative whether the process is monkey-patched or not. To be left as it
+    is: others may have it too.
 
     Raises:
         OptionError: the files of the options hold no certificates or no key.
         OSError: one of them cannot be read.
     """
+    files = [_version(path) for path in (options.ca, options.cert, options.key)]
+    which = (options.verify, options.passphrase, *files)
+    context = _contexts.get(which)
+    if context is None:
+        context = _contexts[which] = _context_with_certificate(options)
+    return context
+
+
+def _version(path: str | None) -> Any:
+    """A file as it is now."""
+    if path is None:
+        return None
+    known = os.stat(path)
+    return path, known.st_ino, known.st_size, known.st_mtime_ns
+
+
+def _context_with_certificate(options: ClientOptions) -> Any:
     context = _context(options.verify, options.ca)
     if options.cert is not None:
         try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import ssl
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -170,6 +172,25 @@ def test_files_of_tls_are_read_at_once(tmp_path: Path) -> None:
         Socket("https://localhost", ca=str(empty))
     with pytest.raises(OptionError, match="do not do"):
         Socket("https://localhost", cert=str(empty))
+
+
+def test_clients_with_the_same_files_share_what_was_read(tmp_path: Path) -> None:
+    certificates = family()
+    path = tmp_path / "root.pem"
+    path.write_bytes(certificates.root.pem())
+
+    def context(**options: Any) -> Any:
+        return Socket("https://localhost", manual=True, ca=str(path), **options).network.context
+
+    first = context()
+    assert context() is first
+    assert context(verify=False) is not first
+    path.write_bytes(certificates.root.pem() + certificates.between.pem())
+    assert context() is not first  # there are others now
+    forgotten = weakref.ref(first)
+    del first
+    gc.collect()
+    assert forgotten() is None
 
 
 # -- cookies

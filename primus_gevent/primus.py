@@ -16,6 +16,11 @@ from urllib.parse import parse_qsl, unquote
 import gevent
 from gevent.event import Event
 
+try:
+    import resource  # at once: where there are no descriptors left, nothing can be imported any more
+except ImportError:  # Windows has none, and needs `max_connections` to be given
+    resource = None  # type: ignore[assignment]
+
 from . import clock, parsing, transformers
 from .client.address import Address, hostport
 from .client.connect import heartbeats
@@ -608,7 +613,5 @@ class Primus(Serving):
 
 def _default_max_connections() -> int:
     """Nine tenths of the descriptors that this process may open: files and databases need some too."""
-    import resource  # not at the top: Windows has none, and needs `max_connections` to be given
-
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return max(soft * 9 // 10, 1) if soft != resource.RLIM_INFINITY else 1 << 30

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import sys
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -505,6 +506,11 @@ def test_the_default_limit_leaves_descriptors_for_others(monkeypatch: Any) -> No
     primus.refuses()
     assert primus._max_connections is not None
     assert primus._max_connections > 1 << 20
+
+
+def test_the_limit_is_found_where_no_descriptor_is_left_to_import_with(monkeypatch: Any) -> None:
+    monkeypatch.setitem(sys.modules, "resource", None)
+    assert Primus().refuses() == ""
 
 
 # -- its events

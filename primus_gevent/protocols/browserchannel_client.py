@@ -84,9 +84,12 @@ def decode_arrays(chunk: str) -> list[tuple[int, Any]]:
         RemoteProtocolError: there are none in it.
     """
     try:
-        return [(int(number), data) for number, data in json.loads(chunk)]
+        arrays = json.loads(chunk)
+        if isinstance(arrays, list):
+            return [(int(number), data) for number, data in arrays]
     except (ValueError, TypeError, OverflowError, RecursionError):
-        raise RemoteProtocolError(f"bad data in a chunk: {chunk[:80]!r}") from None
+        pass
+    raise RemoteProtocolError(f"bad data in a chunk: {chunk[:80]!r}")
 
 
 class Status(NamedTuple):

@@ -168,9 +168,9 @@ class BrowserChannel(ClientSession):
                 if piece is None:
                     break
                 for chunk in reader.receive(piece):
+                    self._arrays(chunk)
                     any_came = True
                     self._get_repeats = 0
-                    self._arrays(chunk)
                 self._wait_wanted()
         if not any_came:
             raise ConnectError(f"no data from {self._url}", str(self._url))

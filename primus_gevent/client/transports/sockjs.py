@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from time import monotonic
@@ -53,6 +53,19 @@ class SockJSOptions(TransportOptions):
     """Those that may be used; they are tried in SockJS's order."""
     timeout: float = option(0.0, seconds)
     """Seconds for one of them to open, if that is more than the server's round trip asks for."""
+
+
+def closing(frame: str) -> tuple[int, str]:
+    """Code and reason in a close frame.
+
+    Raises:
+        RemoteProtocolError: they are not there.
+    """
+    try:
+        code, reason = json.loads(frame[1:])
+        return int(code), str(reason)
+    except (ValueError, TypeError, OverflowError, RecursionError):
+        raise RemoteProtocolError(f"a broken close frame: {frame[:80]!r}") from None
 
 
 class Refused(ConnectError):
@@ -118,7 +131,7 @@ class SockJS(ClientSession):
                     self._url.username = self._url.password = ""  # they are for the one that was asked
                 self._url.scheme, self._url.host, self._url.port = address.scheme, address.host, address.port
                 self._url.pathname = address.path
-        except (ValueError, AttributeError) as error:
+        except (ValueError, TypeError, AttributeError, RecursionError) as error:
             raise ConnectError(
                 f"no SockJS at {self._url}: it answered {body[:60]!r}", str(self._url)
             ) from error
@@ -150,22 +163,31 @@ class SockJS(ClientSession):
     def _open_http(self, name: str) -> Iterator[Sequence[str]]:
         self._begun = True
         batches = self._batches(f"{self._path}{URLS[name]}")
-        frames: list[str] = []
-        with self._in_time(name):
-            while not frames:
-                # A stream begins with padding, which looks like a heartbeat.
-                frames = [frame for frame in next(batches) if not frame.startswith(sockjs.HEARTBEAT)]
-        if frames[0][:1] == "c":
-            raise self._closed_before(*json.loads(frames[0][1:]))
-        if frames[0] != sockjs.OPEN:
-            raise ConnectError(f"{self._url} did not open a session: {frames[0][:80]!r}", str(self._url))
+        try:
+            with self._in_time(name):
+                frames = self._first(batches)
+        except BaseException:
+            batches.close()  # and its request: the error would keep both
+            raise
         self._made = True
         self._later(self._ready)
         return chain((frames[1:],), batches)
 
+    def _first(self, batches: Iterator[Sequence[str]]) -> Sequence[str]:
+        """The first frames, of which one opens the session."""
+        frames: list[str] = []
+        while not frames:
+            # A stream begins with padding, which looks like a heartbeat.
+            frames = [frame for frame in next(batches) if not frame.startswith(sockjs.HEARTBEAT)]
+        if frames[0][:1] == "c":
+            raise self._closed_before(*closing(frames[0]))
+        if frames[0] != sockjs.OPEN:
+            raise ConnectError(f"{self._url} did not open a session: {frames[0][:80]!r}", str(self._url))
+        return frames
+
     # -- what comes
 
-    def _batches(self, path: str) -> Iterator[Sequence[str]]:
+    def _batches(self, path: str) -> Generator[Sequence[str], None, None]:
         """The frames of the server, as they come: a stream ends when it has brought enough, a poll with its
         first one."""
         repeats = 0
@@ -223,8 +245,7 @@ class SockJS(ClientSession):
         elif kind == "m":
             self._messages([json.loads(rest)])
         elif kind == "c":
-            code, reason = json.loads(rest)
-            self._ended(code, reason)
+            self._ended(*closing(str(frame)))
         elif kind == "o":
             if self._opened:
                 raise RemoteProtocolError("the server has lost the session")

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
-__all__ = ["UNLIMITED", "arity"]
+__all__ = ["UNLIMITED", "arity", "never_runs"]
 
 UNLIMITED = 1 << 16  # the arity of a function that takes ``*args``
+
+_DEFERRED = inspect.CO_COROUTINE | inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
 def arity(function: Callable[..., Any]) -> tuple[int, int]:
@@ -31,3 +34,14 @@ def arity(function: Callable[..., Any]) -> tuple[int, int]:
             accepted += 1
             required += parameter.default is parameter.empty
     return required, accepted
+
+
+def never_runs(function: Callable[..., Any]) -> bool:
+    """Whether a call only makes a coroutine or a generator, of which nobody here would run anything."""
+    while isinstance(function, partial):
+        function = function.func
+    for candidate in (function, type(function).__call__):
+        code = getattr(candidate, "__code__", None)
+        if code is not None:
+            return bool(code.co_flags & _DEFERRED)
+    return False

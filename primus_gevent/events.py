@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar, overload
 
-from .arity import arity
+from .arity import arity, never_runs
 
 __all__ = ["SERVER_EVENTS", "SPARK_EVENTS", "Emitter", "Listener", "is_reserved"]
 
@@ -33,6 +33,8 @@ class Listener:
     def __init__(self, function: Callable[..., Any], once: bool = False) -> None:
         if not callable(function):
             raise TypeError(f"a listener must be callable, not {function!r}")
+        if never_runs(function):
+            raise TypeError(f"a listener is a plain function, which may block; {function!r} would never run")
         self.function = function
         self.once = once
         self.required, self.accepted = arity(function)

@@ -14,7 +14,7 @@ from typing import Any
 from gevent.event import AsyncResult, Event
 from greenlet import getcurrent
 
-from .arity import arity
+from .arity import arity, never_runs
 from .errors import OptionError, PrimusError, TransformError
 
 __all__ = ["DIRECTIONS", "Packet", "Transform", "Turns", "apply"]
@@ -71,6 +71,10 @@ class Transform:
     def __init__(self, function: Callable[..., Any], seconds: float) -> None:
         if not callable(function):
             raise OptionError(f"a transform is a function, not {function!r}", "transform")
+        if never_runs(function):
+            raise OptionError(
+                f"a transform is a plain function, which may block; {function!r} would never run", "transform"
+            )
         required, accepted = arity(function)
         if required > 2 or not accepted:
             raise OptionError(f"the transform {function!r} takes (packet) or (packet, next)", "transform")

@@ -6,6 +6,7 @@ import inspect
 from collections.abc import Callable
 from typing import Any
 
+from ..arity import never_runs
 from ..errors import OptionError
 
 __all__ = ["check_function", "takes"]
@@ -23,12 +24,10 @@ def check_function(what: str, function: Any, option: str) -> Callable[..., Any]:
     """
     if not callable(function):
         raise OptionError(f"{what} is a function, not {function!r}", option)
-    for candidate in (function, getattr(function, "__call__", None)):  # noqa: B004 - of an object of a class
-        for makes in (inspect.iscoroutinefunction, inspect.isgeneratorfunction, inspect.isasyncgenfunction):
-            if makes(candidate):
-                raise OptionError(
-                    f"{what} is a plain function, which may block; {function!r} would never run", option
-                )
+    if never_runs(function):
+        raise OptionError(
+            f"{what} is a plain function, which may block; {function!r} would never run", option
+        )
     made: Callable[..., Any] = function
     return made
 

@@ -64,6 +64,53 @@ def test_what_is_not_callable_is_refused() -> None:
         Emitter().on("x", "y")  # type: ignore[type-var]
 
 
+async def coroutine(spark: Any) -> None: ...
+
+
+async def asynchronous_generator(spark: Any) -> Any:
+    yield spark
+
+
+def generator(spark: Any) -> Any:
+    yield spark
+
+
+class Asynchronous:
+    async def __call__(self, spark: Any) -> None: ...
+
+    async def method(self, spark: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        coroutine,
+        asynchronous_generator,
+        generator,
+        Asynchronous(),
+        Asynchronous().method,
+        functools.partial(coroutine),
+        functools.partial(functools.partial(Asynchronous())),
+    ],
+)
+def test_what_would_never_run_is_refused(function: Any) -> None:
+    """Its call would make a coroutine that nobody waits for, and say nothing."""
+    emitter = Emitter()
+    for register in (emitter.on, emitter.once, lambda event, function: emitter.on(event)(function)):
+        with pytest.raises(TypeError, match="would never run"):
+            register("connection", function)
+    assert emitter.listeners("connection") == []
+
+
+def test_what_makes_generators_by_itself_may_listen() -> None:
+    @functools.wraps(generator)
+    def runs_it(spark: Any) -> Any:
+        return list(generator(spark))
+
+    for function in (runs_it, print, Asynchronous, functools.partial(one)):
+        Listener(function)
+
+
 def test_listeners_are_called_in_order_and_once_only_once() -> None:
     emitter, got = Emitter(), []
     emitter.on("x", lambda: got.append(1))

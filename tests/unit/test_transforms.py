@@ -74,7 +74,10 @@ class Gate:
 def three(packet: Any, next: Any, more: Any) -> None: ...  # noqa: A002
 
 
-@pytest.mark.parametrize("bad", [None, "upper", lambda: None, three, object()])
+async def coroutine(packet: Any) -> None: ...
+
+
+@pytest.mark.parametrize("bad", [None, "upper", lambda: None, three, object(), coroutine])
 @pytest.mark.parametrize("direction", ["incoming", "outgoing"])
 def test_what_cannot_be_one_is_refused_at_once(primus: Primus, bad: Any, direction: str) -> None:
     with pytest.raises(OptionError, match="transform"):

@@ -388,9 +388,9 @@ class _Revision3(Codec):
     def _is_encoded_twice(self, text: str) -> bool:
         """Whether a body in its text form, which is not ASCII, is one of 3a or 3b.
 
-        Clients of these two that have not asked for base64 send text in the binary form only.
+        That they take binary tells nothing: engine.io-client 1.8 in a browser does, and sends such text.
         """
-        if not self._plain_payloads and self.base64:
+        if not self._plain_payloads:
             try:
                 utf8_text(text.encode("latin-1"))
             except (UnicodeEncodeError, RemoteProtocolError):

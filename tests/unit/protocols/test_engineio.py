@@ -350,10 +350,14 @@ def test_a_guess_is_taken_back() -> None:
     assert peer.dialect == "3c"
 
 
-def test_a_peer_that_takes_binary_and_sends_text_is_no_old_one() -> None:
-    """The old clients send everything in the binary form then, so that there is nothing to guess."""
-    peer = codec(3)
-    assert peer.decode_payload(text_body(TWICE)) == [(MESSAGE, TWICE)]
+@pytest.mark.parametrize("assumed", ["3b", "3c"])
+def test_a_peer_that_takes_binary_and_sends_text(assumed: Dialect) -> None:
+    """As engine.io-client 1.8 does in a browser, which can read the binary form only."""
+    peer = codec(3, dialect=assumed)
+    assert peer.decode_payload(text_body(TWICE)) == [(MESSAGE, "é€😀")]
+    assert peer.dialect == "3b"
+    assert peer.encode_payload(["4€"]) == (b"\0\4\xff4\xe2\x82\xac", BINARY_TYPE)
+    assert peer.decode_payload(text_body("€")) == [(MESSAGE, "€")]
     assert peer.dialect == "3c"
 
 

@@ -111,7 +111,7 @@ class Rude(Network):
         plan.reset = dice() < 0.5
         plan.delay = 0.002 * dice() if dice() < 0.2 else 0.0
         # In the middle of a request, or of an answer, or before it; some carry several requests before.
-        plan.budget["up" if dice() < 0.5 else "down"] = self.random.randrange(1, 4000)
+        plan.budget["up" if dice() < 0.5 else "down"] = self.random.randrange(1, 12_000)
         return plan
 
     def change(self, data: bytes, plan: Plan, way: str) -> bytes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -42,3 +43,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next(places, len(SLOW_FIRST))
 
     items.sort(key=rank)
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """What tests want to be seen in the output of every run: `record_property("shown", text)`."""
+    reports = [report for reports in terminalreporter.stats.values() for report in reports]
+    calls = [report for report in reports if getattr(report, "when", None) == "call"]
+    shown = [str(text) for report in calls for name, text in report.user_properties if name == "shown"]
+    if shown:
+        terminalreporter.section("figures")
+        terminalreporter.write_line("\n\n".join(shown))

@@ -197,7 +197,10 @@ def serve(host: str, port: int, options: dict[str, Any], log: str) -> None:
     def connection(spark: Any) -> None:
         mine = heard[spark.query.get("tag")]
         for message in spark:
-            act(spark, message, mine)
+            if message == "sparks?":
+                spark.write(len(primus))
+            else:
+                act(spark, message, mine)
 
     @primus.authorize
     def authorize(request: Any) -> bool:

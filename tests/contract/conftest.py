@@ -9,11 +9,20 @@ import pytest
 from tests.support import hosts
 from tests.support.hosts import HOSTS, Server, serve
 
+# One of each kind. Tests marked `few_hosts` are about the codec, which no host can change; the others play
+# them in `make soak`.
+FEW_HOSTS = {"own", "pywsgi-tls", "gunicorn", "gevent-websocket"}
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if "tests/contract/" in item.path.as_posix():
-            item.add_marker(pytest.mark.contract)
+        if "tests/contract/" not in item.path.as_posix():
+            continue
+        item.add_marker(pytest.mark.contract)
+        if item.get_closest_marker("few_hosts") and isinstance(item, pytest.Function):
+            given = {value for value in item.callspec.params.values() if isinstance(value, str)}
+            if not given & FEW_HOSTS:
+                item.add_marker(pytest.mark.soak)
 
 
 ENDINGS = "test_endings"  # the module whose tests run on every host, and not only on the main ones

@@ -200,6 +200,7 @@ def test_endless_fragments(server: Server) -> None:
         client.expect_eof()
 
 
+@pytest.mark.few_hosts
 def test_ping_flood(server: Server) -> None:
     """Pongs for a peer that does not read are bounded too."""
     before = server.state()["rss"]

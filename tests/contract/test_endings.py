@@ -194,6 +194,7 @@ def test_listener_raises_and_the_spark_lives(server: Server) -> None:
         client.close_properly()
 
 
+@pytest.mark.few_hosts
 @pytest.mark.parametrize(
     ("garbage", "code"),
     [
@@ -215,6 +216,7 @@ def test_garbage(server: Server, garbage: bytes, code: int) -> None:
         client.expect_eof()
 
 
+@pytest.mark.few_hosts
 def test_message_that_is_no_json_is_dropped(server: Server) -> None:
     with server.spark() as client:
         client.send(frame(TEXT, b"{not json") + text("next"))
@@ -232,6 +234,7 @@ def test_flood_behind_the_end(server: Server) -> None:
         finish(client)
 
 
+@pytest.mark.few_hosts
 def test_flood_that_goes_on(server: Server) -> None:
     """A client that floods and never reads does not hold the server."""
     with server.spark("end-after-message") as client:

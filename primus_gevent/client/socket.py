@@ -152,6 +152,8 @@ class Socket(Inbox):
         self._started = 0.0
         self._urls = 0
         self._turns = Turns()
+        self._questions: set[Any] = set()  # who waits for an id
+        self._asked: Link | None = None  # the connection over which it was asked for; None: the queue asks
         self._announcements: deque[tuple[str, tuple[Any, ...]]] = deque()
         self._last_words: deque[tuple[Any, ...]] = deque()
         self._settled: Any = Event()  # set while it is open, and after its end
@@ -221,8 +223,10 @@ class Socket(Inbox):
         if known:
             answer.set(known)
         else:
+            self._questions.add(answer)
+            answer.rawlink(self._questions.discard)
             self.once("incoming::id", answer.set)
-            self._send(own.ASK_ID)
+            self._ask_id()
         if fn is not None:
             answer.rawlink(lambda result: self._messages.run(fn, result.value))
             return None
@@ -239,8 +243,13 @@ class Socket(Inbox):
             if not answer.ready():
                 raise ReadTimeout("the server did not answer in time")
         finally:
+            self._questions.discard(answer)
             self.off("end", failed)
             self.off("incoming::id", answer.set)
+
+    def _ask_id(self) -> None:
+        self._asked = self._link if self._carries else None
+        self._send(own.ASK_ID)
 
     # -- plugins; specification, "Plugins"
 
@@ -692,6 +701,9 @@ class Socket(Inbox):
             self.announce("reconnected", outage)
         if self._link is link:
             self.heartbeat.start()
+            if self._questions and self._asked is not None:
+                self._ask_id()  # the answer was lost with the connection before
+            self._asked = link
             if self.buffer:
                 self._messages.run(self._flush)
 

@@ -354,6 +354,30 @@ def test_id_waits_for_the_answer(made: Listening) -> None:
     assert not made.client.buffer, "no question is left for the next connection"
 
 
+def test_id_is_asked_for_again_when_the_answer_is_lost(world: World) -> None:
+    client = world.connected()
+    ids: list[str] = []
+    client.id(ids.append)
+    waiting = gevent.spawn(client.id, timeout=5)
+    turn()
+    lost = world.transport
+    assert lost.sent == ['"primus::id::"'] * 2
+    lost.drop()
+    world.clock.advance(1)
+    assert world.transport is not lost
+    world.transport.accept()
+    turn()
+    assert world.transport.sent == ['"primus::id::"'], "once for all"
+    world.transport.message('"primus::id::new"')
+    assert waiting.get(timeout=5) == "new"
+    assert ids == ["new"]
+    world.transport.drop()
+    world.clock.advance(1)
+    world.transport.accept()
+    turn()
+    assert world.transport.sent == [], "nobody waits any more"
+
+
 def test_id_of_a_connection_that_knows_it_and_before_it_is_open(world: World) -> None:
     client = world.connected()
     client.socket.id = "own"

@@ -94,6 +94,12 @@ class Authorization:
         result = self._hook(exchange.request)
         if result is False:
             return AuthorizationError()
+        if isinstance(result, tuple):
+            # Of anything else it can be told that it lets in: `return "log in first", 401` was to refuse.
+            raise TypeError(
+                f"an authorization hook does not answer as a Flask view does, by {result!r}: it raises "
+                "AuthorizationError, or returns False or a Response"
+            )
         return result if isinstance(result, (Response, AuthorizationError, HTTPException)) else None
 
     def _call_back(self, exchange: Exchange) -> Any:

@@ -66,6 +66,15 @@ def test_a_hook_lets_pass(hook: Any, upgrade: bool) -> None:
 
 
 @BOTH_KINDS
+@pytest.mark.parametrize("answer", [("log in first", 401), ("welcome", 200), (), (1, 2, 3)])
+def test_the_answer_of_a_flask_view_lets_nobody_in(answer: Any, upgrade: bool, caplog: Any) -> None:
+    """It is true, like a user that a hook returns; but whoever writes it has meant to refuse."""
+    refusal = refused(lambda request: answer, upgrade=upgrade)
+    assert (refusal.code, refusal.body) == (500, b'{"error":"Internal Server Error"}')
+    assert "AuthorizationError" in caplog.text
+
+
+@BOTH_KINDS
 def test_it_is_asked_each_time(upgrade: bool) -> None:
     asked: list[str] = []
     primus = make()

@@ -52,6 +52,10 @@ __all__ = [
     "unexpected",
 ]
 
+PROXY_VARIABLES = {
+    "http": ("http_proxy", "all_proxy", "HTTP_PROXY", "ALL_PROXY"),
+    "https": ("https_proxy", "all_proxy", "HTTPS_PROXY", "ALL_PROXY"),
+}
 USER_AGENT = f"primus-gevent/{__version__}"
 MAX_REASON_BYTES = 16384  # of the body of an answer that says what is wrong
 
@@ -80,8 +84,12 @@ def find_proxy(url: UrlParts, option: Any) -> Proxy | None:
         return None
     given = option
     if given is None:
+        name = "https" if url.secure else "http"
+        # Looked for first, because the function reads the whole environment: 50 us, for each request.
+        if not any(variable in os.environ for variable in PROXY_VARIABLES[name]):
+            return None
         found = getproxies_environment()
-        given = found.get("https" if url.secure else "http") or found.get("all")
+        given = found.get(name) or found.get("all")
         if not given or bypasses(f"{url.host}:{url.port}", found):
             return None
     parts = urlsplit(given if "://" in given else f"http://{given}")

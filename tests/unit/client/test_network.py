@@ -332,6 +332,22 @@ def test_proxies_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         proxied(80)
 
 
+@pytest.mark.parametrize(
+    ("variable", "ports"),
+    [
+        ("http_proxy", [80]),
+        ("HTTP_PROXY", [80]),
+        ("https_proxy", [443]),
+        ("HTTPS_PROXY", [443]),
+        ("all_proxy", [80, 443]),
+        ("ALL_PROXY", [80, 443]),
+    ],
+)
+def test_variables_of_proxies(monkeypatch: pytest.MonkeyPatch, variable: str, ports: list[int]) -> None:
+    monkeypatch.setenv(variable, "http://p.example:3128")
+    assert [port for port in (80, 443) if proxied(port) is not None] == ports
+
+
 @pytest.mark.parametrize("tls", [False, True])
 def test_through_a_proxy(tls: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     certificates = family()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from ..protocols import primus as own
 
 if TYPE_CHECKING:
-    from .socket import Socket
+    from .steps import Steps
 
 __all__ = ["Heartbeat"]
 
@@ -20,7 +20,7 @@ __all__ = ["Heartbeat"]
 class Heartbeat:
     """Of one client. All of it runs in the hub."""
 
-    def __init__(self, client: Socket) -> None:
+    def __init__(self, client: Steps) -> None:
         self._client = client
         self._server_pings = False
 

@@ -11,7 +11,7 @@ from ..inbox import Raw
 from ..transports.base import Connection
 
 if TYPE_CHECKING:
-    from .socket import Socket
+    from .steps import Steps
     from .transports import ClientTransport
 
 __all__ = ["Link"]
@@ -26,7 +26,7 @@ class Link:
 
     __slots__ = ("_gone", "client", "transport")
 
-    def __init__(self, client: Socket) -> None:
+    def __init__(self, client: Steps) -> None:
         self.client = client
         self.transport: ClientTransport | None = None
         self._gone: Any = None  # an event, while there is something that can go

@@ -8,7 +8,7 @@ from ..errors import ConnectError, ConnectTimeout
 
 if TYPE_CHECKING:
     from .options import ReconnectOptions
-    from .socket import Socket
+    from .steps import Steps
 
 __all__ = ["Outage", "Recovery"]
 
@@ -67,7 +67,7 @@ class Outage:
 class Recovery:
     """The way back of one client. All of it runs in the hub."""
 
-    def __init__(self, client: Socket) -> None:
+    def __init__(self, client: Steps) -> None:
         self._client = client
         self.outage: Outage | None = None
 

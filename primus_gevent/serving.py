@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import gevent
 from greenlet import getcurrent
 
 from .errors import OptionError
@@ -28,13 +29,14 @@ class Serving(Extensions):
     """The listening part of one server.
 
     Attributes:
-        server: the WSGI server that `listen` made, or the `gevent.pywsgi.WSGIServer` that serves this Primus,
-            from its first request on; None under other servers, which end by themselves.
+        server: the WSGI server that `listen` made last, or the `gevent.pywsgi.WSGIServer` that serves this
+            Primus, from its first request on; None under other servers, which end by themselves.
     """
 
     def __init__(self, options: Options) -> None:
         super().__init__(options)
         self.server: Any = None
+        self._earlier: list[PrimusServer] = []  # that `listen` has made before: HTTP beside HTTPS, say
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         """Answer one request."""
@@ -47,10 +49,12 @@ class Serving(Extensions):
     def listen(self, port: int, host: str = "", *, ssl_context: Any = None) -> PrimusServer:
         """Make a server for this Primus and begin to listen. Connections are taken as soon as the hub runs.
 
+        May be called again, for another port: the servers begin and end together.
+
         Raises:
             OSError: the port is taken.
         """
-        server = self.server = make_server(
+        server = make_server(
             (host, port),
             self,
             ssl_context=ssl_context,
@@ -58,24 +62,35 @@ class Serving(Extensions):
             handshake_timeout=self.options.handshake_timeout,
         )
         server.start()
+        if isinstance(self.server, PrimusServer):
+            self._earlier.append(self.server)
+        self.server = server
         self._announce()
         return server
 
+    def _servers(self) -> list[Any]:
+        return [*self._earlier, self.server] if self.server is not None else []
+
     def _stop_listening(self) -> None:
         """Take no further connection."""
-        if isinstance(self.server, PrimusServer):
-            self.server.stop_listening()
-        elif self.server is not None:
-            self.server.stop_accepting()
+        for server in self._servers():
+            if isinstance(server, PrimusServer):
+                server.stop_listening()
+            else:
+                server.stop_accepting()
+
+    def _finish(self) -> None:
+        """Stop the servers that `listen` has made, as `PrimusServer.finish` does."""
+        gevent.joinall([gevent.spawn(server.finish) for server in self._earlier], raise_error=True)
+        self.server.finish()  # the last, because with it `serve_forever` returns
 
     def _stop_server(self) -> None:
         """Close the server; requests that are under way have a second to be answered."""
-        if self.server is None:
-            return
-        if getcurrent() in (self.server.pool or ()):
-            self.server.close()  # called in a request: to stop it would kill this greenlet
-        else:
-            self.server.stop(timeout=1)
+        for server in self._servers():
+            if getcurrent() in (server.pool or ()):
+                server.close()  # called in a request: to stop it would kill this greenlet
+            else:
+                server.stop(timeout=1)
 
     @property
     def address(self) -> tuple[str, int]:
@@ -99,7 +114,7 @@ class Serving(Extensions):
             raise RuntimeError("this Primus does not listen; call listen() or use create_server()")
         uninstall: Callable[[], None] = lambda: None  # noqa: E731
         try:
-            uninstall = drains.install_signals(server.stop_listening, server.finish)
+            uninstall = drains.install_signals(self._stop_listening, self._finish)
         except ValueError:
             pass  # not the main thread: whoever started us stops us
         try:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import gevent
+import gevent.socket
 import pytest
 from gevent.pywsgi import WSGIServer
 
@@ -84,6 +85,20 @@ def is_refused(port: int) -> bool:
 
     refused: bool = in_thread(knock)
     return refused
+
+
+def test_two_servers_of_one_primus(primus: Primus) -> None:
+    """HTTP beside HTTPS, say: they end together."""
+    ports = [primus.listen(0, "127.0.0.1").server_port for _ in range(2)]
+    assert primus.address[1] == ports[1]
+    for port in ports:
+        assert get(port, "/primus/spec")[0] == 200
+    gevent.spawn(primus.destroy)
+    with gevent.Timeout(10):
+        primus.serve_forever()
+    for port in ports:
+        with pytest.raises(ConnectionRefusedError):
+            gevent.socket.create_connection(("127.0.0.1", port))
 
 
 def test_the_server_is_closed(primus: Primus, port: int) -> None:

@@ -14,7 +14,17 @@ from .errors import OptionError
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["TransportOptions", "choices", "flag", "option", "refuse", "seconds", "size", "text"]
+__all__ = [
+    "TransportOptions",
+    "choices",
+    "flag",
+    "option",
+    "refuse",
+    "seconds",
+    "size",
+    "size_or_none",
+    "text",
+]
 
 Check = Callable[[str, Any], Any]
 Own = TypeVar("Own", bound="TransportOptions")
@@ -65,6 +75,11 @@ def size(name: str, value: Any) -> int:
     if type(value) is not int or value <= 0:
         refuse(name, "a number of bytes", value)
     return value
+
+
+def size_or_none(name: str, value: Any) -> int | None:
+    """The same, or None."""
+    return None if value is None else size(name, value)
 
 
 def flag(name: str, value: Any) -> bool:

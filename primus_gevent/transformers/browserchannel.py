@@ -26,7 +26,7 @@ from ..protocols import browserchannel as protocol
 from ..protocols.browserchannel import BadData, Chunks, Query, Scripts
 from ..request import RequestRecord
 from ..session import GONE
-from ..transport_options import TransportOptions, option, refuse, seconds, size
+from ..transport_options import TransportOptions, option, refuse, seconds, size_or_none
 from ..transports.polling import LEFT, Body, Poll
 from .browserchannel_session import ChannelSession
 from .requests import Header, Requests, query_of
@@ -58,10 +58,6 @@ def _prefixes(name: str, value: Any) -> Sequence[str]:
     return tuple(value)
 
 
-def _size_or_none(name: str, value: Any) -> int | None:
-    return None if value is None else size(name, value)
-
-
 @dataclass(frozen=True)
 class ChannelOptions(TransportOptions):
     """The option `transport` of this transformer. Durations in seconds, sizes in bytes.
@@ -76,7 +72,7 @@ class ChannelOptions(TransportOptions):
     """Time between arrays that only keep the back channel in use; clients give up after 45 s of silence."""
     session_timeout_interval: float = option(30.0, seconds)
     """Time that a client may be without back channel; `session_timeout` wins."""
-    max_http_buffer_size: int | None = option(None, _size_or_none)
+    max_http_buffer_size: int | None = option(None, size_or_none)
     """Of a request's body. None: room for one message of `max_length`, escaped. The official client puts all
     that it has into one request, up to a thousand messages."""
 

@@ -25,7 +25,7 @@ from ..middleware.origins import is_script_allowed
 from ..protocols import engineio
 from ..request import RequestRecord
 from ..session import GONE, OPEN
-from ..transport_options import TransportOptions, choices, flag, option, refuse, seconds, size
+from ..transport_options import TransportOptions, choices, flag, option, refuse, seconds, size_or_none
 from ..transports.base import Receiver
 from ..transports.polling import Poll
 from ..transports.websocket import WebSocketTransport
@@ -60,10 +60,6 @@ def _dialect(name: str, value: Any) -> Any:
     return value
 
 
-def _size_or_none(name: str, value: Any) -> int | None:
-    return None if value is None else size(name, value)
-
-
 @dataclass(frozen=True)
 class EngineOptions(TransportOptions):
     """The option `transport` of this transformer. Durations in seconds, sizes in bytes."""
@@ -80,7 +76,7 @@ class EngineOptions(TransportOptions):
     """Whether a session may move from polling to WebSocket."""
     cookie: str | Literal[False] = option(False, _cookie)
     """Name of a cookie that carries the session's id, for load balancers."""
-    max_http_buffer_size: int | None = option(None, _size_or_none)
+    max_http_buffer_size: int | None = option(None, size_or_none)
     """Of a request's body, and of a WebSocket message. None: room for one of `max_length` in base64."""
     dialect: engineio.Dialect = option("3b", _dialect)
     """Of revision 3, until the client's bytes tell: 3b is engine.io 1.x, which Primus 2.4 uses."""

@@ -51,7 +51,7 @@ from ..protocols import socketio
 from ..protocols.forms import field_of
 from ..request import RequestRecord
 from ..session import GONE, OPEN, Packet
-from ..transport_options import TransportOptions, choices, flag, option, refuse, seconds
+from ..transport_options import TransportOptions, choices, flag, option, refuse, seconds, size_or_none
 from ..transports.base import Receiver
 from ..transports.websocket import WebSocketTransport
 from .requests import Filled, Header, Requests, query_of
@@ -83,6 +83,8 @@ ENDLESS: Final = 1 << 62  # bytes of a stream
 NO_HEARTBEAT_SECONDS: Final = 2_000_000  # nearly the longest time that a client's setTimeout takes
 
 FRAMING_BYTES: Final = 65536  # what a body may have beside a message of the greatest length
+# A message in base64 takes a third more; and the official client puts all that waits into one request.
+SWELLING: Final = 3
 FORM_SWELLING: Final = 6  # a form escapes every byte, and the string in it quotation marks
 
 
@@ -112,6 +114,9 @@ class SocketIOOptions(TransportOptions):
     """Time for the first transport to come after a handshake."""
     max_handshakes: int = option(10_000, _count)
     """How many handshakes may wait for their first transport; with more, the oldest ones are dropped."""
+    max_http_buffer_size: int | None = option(None, size_or_none)
+    """Bytes of a request's body, and of a WebSocket message. None: room for one of `max_length`. The official
+    client puts all that waits into one request."""
 
 
 class SocketIO:
@@ -124,8 +129,10 @@ class SocketIO:
         self.options = options = SocketIOOptions.parse(given)
         self._origins = primus.options.origins
         self._max_length = primus.options.max_length
-        # A message of the greatest length in base64, and some framing.
-        self._max_body = self._max_length * 4 // 3 + FRAMING_BYTES
+        # Of a frame: a message of the greatest length in base64, and some framing.
+        one = self._max_length * 4 // 3 + FRAMING_BYTES
+        self._max_body = options.max_http_buffer_size or self._max_length * SWELLING + FRAMING_BYTES
+        self._max_form = options.max_http_buffer_size or one * FORM_SWELLING
         self.requests = Requests(
             primus, away_timeout=options.close_timeout, cut_timeout=options.close_timeout
         )
@@ -135,7 +142,7 @@ class SocketIO:
         self._heartbeats = (
             (options.heartbeat_interval, options.heartbeat_timeout) if options.heartbeats else None
         )
-        self._upgrader = Upgrades(primus, max_length=self._max_body)
+        self._upgrader = Upgrades(primus, max_length=options.max_http_buffer_size or one)
         self.refuse = self._upgrader.refuse
 
     def claims(self, exchange: Exchange) -> bool:
@@ -339,7 +346,7 @@ class SocketIO:
         if transport == JSONP or "HTTP_ORIGIN" in exchange.environ:
             headers.append(NO_XSS_FILTER)
         form = transport == JSONP
-        limit = self._max_body * FORM_SWELLING if form else self._max_body
+        limit = self._max_form if form else self._max_body
         try:
             if session is None:
                 self.requests.read_free(exchange, limit)

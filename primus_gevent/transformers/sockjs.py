@@ -46,7 +46,7 @@ from ..protocols import sockjs
 from ..protocols.sockjs import Framing
 from ..request import RequestRecord
 from ..session import OPEN, Packet, Sessions
-from ..transport_options import TransportOptions, flag, option, refuse, seconds, size
+from ..transport_options import TransportOptions, flag, option, refuse, seconds, size, size_or_none
 from ..transports.base import Receiver
 from ..transports.websocket import WebSocketTransport
 from .requests import Filled, Header, Requests, query_of
@@ -149,6 +149,9 @@ class SockJSOptions(TransportOptions):
     """Where the page for iframes finds the client. None: there is no such page."""
     websocket: bool = option(True, flag)
     """Whether there are WebSockets."""
+    max_http_buffer_size: int | None = option(None, size_or_none)
+    """Of a request's body, and of a WebSocket message. None: room for one of `max_length`, all escapes.
+    The official client puts all that waits into one request."""
 
 
 class SockJS:
@@ -161,7 +164,8 @@ class SockJS:
         self.options = options = SockJSOptions.parse(given)
         self._origins = primus.options.origins
         self._max_length = primus.options.max_length
-        self._max_body = self._max_length * SWELLING + FRAMING_BYTES
+        self._max_body = options.max_http_buffer_size or self._max_length * SWELLING + FRAMING_BYTES
+        self._max_form = options.max_http_buffer_size or self._max_length * FORM_SWELLING + FRAMING_BYTES
         self.requests = Requests(
             primus,
             away_timeout=options.disconnect_delay,
@@ -424,7 +428,7 @@ class SockJS:
         headers = self._of_session(name, exchange)
         session: SockJSSession | None = self.requests.sessions.get(key)
         form = name == "jsonp_send" and _content_type(exchange) == FORM_TYPE
-        limit = self._max_length * FORM_SWELLING + FRAMING_BYTES if form else self._max_body
+        limit = self._max_form if form else self._max_body
         try:
             body = self._read(session, exchange, start_response, limit)
         except RemoteProtocolError as error:

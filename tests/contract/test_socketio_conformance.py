@@ -220,7 +220,7 @@ def test_bodies_that_are_none(server: Server) -> None:
 
 def test_body_that_is_too_large(server: Server) -> None:
     session = SocketIO(server).open()
-    assert session.post_response(raw=b"3:::" + b"x" * 300_000).status == 413
+    assert session.post_response(raw=b"3:::" + b"x" * 500_000).status == 413
     session.send("on")
     assert session.recv_message() == "on"
     session.close()

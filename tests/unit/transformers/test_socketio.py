@@ -178,6 +178,7 @@ def serve() -> Iterator[Callable[..., Server]]:
         ({"handshake_lifetime": -1}, "'handshake_lifetime' is a number of seconds"),
         ({"max_handshakes": 0}, "'max_handshakes' is a number above 0"),
         ({"max_handshakes": True}, "'max_handshakes' is a number above 0"),
+        ({"max_http_buffer_size": 0}, "'max_http_buffer_size' is a number of bytes"),
     ],
 )
 def test_option_that_cannot_be_used(options: dict[str, Any], message: str) -> None:
@@ -196,7 +197,24 @@ def test_defaults_are_those_of_the_original() -> None:
         "transports": ("websocket", "htmlfile", "xhr-polling", "jsonp-polling"),
         "handshake_lifetime": 30.0,
         "max_handshakes": 10_000,
+        "max_http_buffer_size": None,
     }
+
+
+@pytest.mark.parametrize(
+    ("transport", "fits"),
+    [({}, 4 * 90_000 + 65_536), ({"max_http_buffer_size": 900_000}, 900_000)],
+    ids=["three messages", "as told"],
+)
+def test_room_of_a_body(serve: Callable[..., Server], transport: dict[str, Any], fits: int) -> None:
+    """Official clients put all that waits into one."""
+    server = serve(max_length=120_000, transport=transport)
+    _, path = server.open()
+    packet = "3:::" + "1" * 995
+    entry = f"\ufffd{len(packet)}\ufffd{packet}".encode()
+    body = entry * (fits // len(entry))
+    assert server.ask(path, method="POST", body=body)[0] == "200 OK"
+    assert server.ask(path, method="POST", body=body + 2 * entry)[0].startswith("413")
 
 
 def test_every_option_says_what_it_is() -> None:

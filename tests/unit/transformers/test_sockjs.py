@@ -116,6 +116,7 @@ def serve() -> Iterator[Callable[..., Server]]:
         ({"sockjs_url": ""}, "'sockjs_url' is an address, or None"),
         ({"sockjs_url": 1}, "'sockjs_url' is an address, or None"),
         ({"websocket": 1}, "'websocket' is True or False"),
+        ({"max_http_buffer_size": "1m"}, "'max_http_buffer_size' is a number of bytes"),
     ],
 )
 def test_option_that_cannot_be_used(options: dict[str, Any], message: str) -> None:
@@ -129,6 +130,21 @@ def test_options_are_documented() -> None:
     table = text[text.index("\n## Options\n") :]
     rows = re.findall(r"^\| `(\w+)` \| `(.+?)` \| [^|]+ \|$", table, re.MULTILINE)
     assert {name: ast.literal_eval(default) for name, default in rows} == asdict(SockJSOptions())
+
+
+@pytest.mark.parametrize("form", [False, True])
+def test_room_of_a_body(serve: Callable[..., Server], form: bool) -> None:
+    """Official clients put all that waits into one."""
+    path = "/a/key/jsonp_send" if form else "/a/key/xhr_send"
+    kind = {"CONTENT_TYPE": "application/x-www-form-urlencoded"} if form else {}
+    body = b"d=" * form + b'["' + b"1" * 99_000 + b'"]'
+    for transport, status in (
+        ({"max_http_buffer_size": 100_000}, 20),
+        ({"max_http_buffer_size": 90_000}, 41),
+    ):
+        server = serve(max_length=100_000 - 1000, transport=transport)
+        server.open()
+        assert server.post(path, body, **kind)[0].startswith(str(status))
 
 
 # -- documents and headers

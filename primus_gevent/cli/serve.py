@@ -157,7 +157,7 @@ def listen(application: Any, host: str, port: int, context: Any) -> tuple[Any, C
     def serve_forever() -> None:
         uninstall: Callable[[], None] = lambda: None  # noqa: E731
         try:
-            uninstall = drains.install_signals(server.stop_listening, lambda: server.stop(timeout=1))
+            uninstall = drains.install_signals(server.stop_listening, server.finish)
         except ValueError:
             pass  # not the main thread
         try:

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gevent
@@ -25,6 +25,12 @@ __all__ = ["Authorization"]
 
 logger = logging.getLogger("primus_gevent")
 
+# What a blocking hook refuses with by returning it. A text is meant as the error of the callback form: to take
+# it for a user who may come in would let everybody in.
+REFUSALS = (Response, AuthorizationError, HTTPException, str)
+# A mapping may be a user, too: these make it an error.
+ERROR_KEYS = frozenset({"message", "status_code", "statusCode"})
+
 
 class Authorization:
     """A hook, ready to be a layer.
@@ -32,7 +38,8 @@ class Authorization:
     Args:
         hook: ``fn(request, done)``, which calls ``done(error=None)`` now or later; or ``fn(request)``, which
             may block, and refuses by raising `AuthorizationError` or an `HTTPException` of werkzeug's, or by
-            returning one of them, ``False``, or a werkzeug ``Response``, which is then the answer.
+            returning one of them, ``False``, what ``done`` would be given (a text, or a mapping with a
+            ``message``), or a werkzeug ``Response``, which is then the answer.
         seconds: that the hook may take.
 
     Raises:
@@ -100,7 +107,8 @@ class Authorization:
                 f"an authorization hook does not answer as a Flask view does, by {result!r}: it raises "
                 "AuthorizationError, or returns False or a Response"
             )
-        return result if isinstance(result, (Response, AuthorizationError, HTTPException)) else None
+        refuses = isinstance(result, REFUSALS) or (isinstance(result, Mapping) and ERROR_KEYS & result.keys())
+        return result if refuses else None
 
     def _call_back(self, exchange: Exchange) -> Any:
         answer: Any = AsyncResult()

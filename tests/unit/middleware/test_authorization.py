@@ -75,6 +75,21 @@ def test_the_answer_of_a_flask_view_lets_nobody_in(answer: Any, upgrade: bool, c
 
 
 @BOTH_KINDS
+@pytest.mark.parametrize(
+    ("answer", "code", "body"),
+    [
+        ("log in first", 401, b'{"error":"log in first"}'),
+        ({"message": "go away", "status_code": 403}, 403, b'{"error":"go away"}'),
+        ({"message": "go away", "statusCode": 402}, 402, b'{"error":"go away"}'),
+    ],
+)
+def test_the_error_of_the_other_form_refuses_too(answer: Any, code: int, body: bytes, upgrade: bool) -> None:
+    """As `done(answer)` does. To take it for a user would let everybody in."""
+    refusal = refused(lambda request: answer, upgrade=upgrade)
+    assert (refusal.code, refusal.body) == (code, body)
+
+
+@BOTH_KINDS
 def test_it_is_asked_each_time(upgrade: bool) -> None:
     asked: list[str] = []
     primus = make()

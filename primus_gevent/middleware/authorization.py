@@ -25,8 +25,8 @@ __all__ = ["Authorization"]
 
 logger = logging.getLogger("primus_gevent")
 
-# What a blocking hook refuses with by returning it. A text is meant as the error of the callback form: to take
-# it for a user who may come in would let everybody in.
+# What a blocking hook refuses with by returning it. A text is meant as the error of the callback form: taken
+# for a user who may come in, it would let everybody in.
 REFUSALS = (Response, AuthorizationError, HTTPException, str)
 # A mapping may be a user, too: these make it an error.
 ERROR_KEYS = frozenset({"message", "status_code", "statusCode"})

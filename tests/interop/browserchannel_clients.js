@@ -233,7 +233,7 @@ const SCENARIOS = {
     // which is answered 403, for the client an error of no special kind; or its next GET is the first to know
     peer.write('now');
     await peer.event('open', 2);
-    assert.match(peer.events.filter((event) => event !== 'error 8').join(), /^open,error [26],close,open$/);
+    assert.match(peer.events.filter((event) => event !== 'error 8').join(), /^open,error [26],(close,)+open$/);
     assert.strictEqual((await world.state('connections', 2)).disconnections, 1);
   },
 
@@ -261,7 +261,8 @@ const SCENARIOS = {
 
   async 'it finds out whether answers are streamed'(world) {
     const peer = world.connect();
-    assert.strictEqual(await peer.ask('x'), 'x');
+    // the first answer may come with the one to the request that makes the session
+    for (const text of ['x', 'y']) assert.strictEqual(await peer.ask(text), text);
     // `proxies` are asked by everybody: what one finds out, all do
     if (world.way !== 'direct') assert.deepStrictEqual([...world.asked()], [world.way === 'buffered' ? '1' : '0']);
   }

@@ -7,6 +7,7 @@ client probes a WebSocket beside it, and moves over when that has answered.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -46,6 +47,8 @@ ERRORS = {
 }
 REVISIONS = {"2": 2, "3": 3, "4": 4}
 FRAMING_BYTES = 65536  # what one request may have beside a message of the greatest length
+
+_counted = re.compile(r"[0-9]+-[0-9]+").fullmatch
 
 
 def _cookie(name: str, value: Any) -> Any:
@@ -179,9 +182,11 @@ class EngineIO:
         self, query: Mapping[str, str], record: RequestRecord, *, jsonp: str | None = None
     ) -> tuple[EngineSession, Any]:
         revision = REVISIONS[query.get("EIO", "3")]  # whoever says nothing is old
-        codec = engineio.codec(
-            revision, base64=bool(query.get("b64")) or jsonp is not None, dialect=self.options.dialect
-        )
+        dialect = self.options.dialect
+        if revision == 2 and _is_newer(query):
+            revision, dialect = 3, "3a"
+        base64 = bool(query.get("b64")) or jsonp is not None
+        codec = engineio.codec(revision, base64=base64, dialect=dialect)
         id_ = self._primus.new_id()
         session = EngineSession(self, id_, codec, get_hub(), jsonp=jsonp)
         spark = self._primus.make_spark(session, record, id_)
@@ -280,6 +285,14 @@ class EngineIO:
         """Answer an upgrade request with something else than a connection."""
         exchange.answer = answer
         return self._upgrader.refuse(exchange, start_response)
+
+
+def _is_newer(query: Mapping[str, str]) -> bool:
+    """Whether it is engine.io-client 1.0 to 1.3, which says EIO=2 as 0.7 to 0.9 do, but speaks revision 3.
+
+    Its polling requests have a counter in what keeps caches away, and it says where it takes no binary.
+    """
+    return "b64" in query or _counted(query.get("t", "")) is not None
 
 
 class Polling(EngineIO):

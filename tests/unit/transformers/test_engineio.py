@@ -161,6 +161,23 @@ def test_empty_session_id_is_none(serve: Callable[..., Server]) -> None:
     assert b'"code":1' in server.ask("EIO=4&transport=polling&sid=0")[2]
 
 
+@pytest.mark.parametrize(
+    ("query", "start", "content_type"),
+    [
+        ("t=1795426342465-0", b"\0", "application/octet-stream"),  # engine.io-client 1.3 in a browser
+        ("t=1795426342465-0&b64=1", b"9", "text/plain; charset=UTF-8"),  # and in Node
+        ("t=1795426342465", b"9", "text/plain; charset=UTF-8"),  # 0.8
+        ("", b"9", "text/plain; charset=UTF-8"),
+    ],
+)
+def test_clients_that_say_revision_2(
+    serve: Callable[..., Server], query: str, start: bytes, content_type: str
+) -> None:
+    server = serve()
+    _, headers, body = server.ask("EIO=2&transport=polling&" + query)
+    assert (body[:1], dict(headers)["Content-Type"]) == (start, content_type)
+
+
 def test_packets_of_a_response_that_cannot_begin_are_kept(serve: Callable[..., Server]) -> None:
     server = serve()
     session, query = server.open()

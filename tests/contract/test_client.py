@@ -90,8 +90,8 @@ def running() -> Iterator[dict[str, Server]]:
 
         class Started(dict[str, Server]):
             def __missing__(self, host: str) -> Server:
-                # Hosts that are not ours print what a client leaves in the middle of a TLS handshake: one that
-                # does not need its second connection any more, for example.
+                # Hosts that are not ours complain of a client that leaves in a TLS handshake, as one does
+                # that does not need its second connection any more.
                 options = {"transformer": TRANSFORMERS, "close_timeout": 0.4}
                 serving = serve(host, expected=["do_handshake"], **options)
                 server = self[host] = stack.enter_context(serving)

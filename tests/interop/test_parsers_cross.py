@@ -163,7 +163,7 @@ def pairs(*names: str) -> Callable[[Any], Any]:
 @pairs(*NAMES)
 def test_any_json_value_survives(javascript: JavaScript, parser: str, peer: str) -> None:
     @given(values(parser, peer))
-    @settings(max_examples=200)
+    @settings(max_examples=100)
     def survives(value: Any) -> None:
         check(javascript, parser, peer, value)
 

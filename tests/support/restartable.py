@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import traceback
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -55,9 +56,9 @@ class Nursery:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         print(json.dumps(order), file=self.process.stdin, flush=True)
-        line = self.process.stdout.readline()
-        assert line, "the server did not start"
-        return int(line)
+        pid = int(self.process.stdout.readline() or 0)
+        assert pid, f"the server did not start: {order}"
+        return pid
 
     def close(self) -> None:
         """Its servers end with it."""
@@ -177,7 +178,10 @@ def main() -> None:
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # nobody waits for them
     for line in sys.stdin:
         if os.fork() == 0:
-            serve(**json.loads(line))
+            try:
+                serve(**json.loads(line))
+            except BaseException:  # noqa: BLE001 - whoever has asked looks into the log
+                traceback.print_exc()
             os._exit(0)
 
 
@@ -206,7 +210,11 @@ def serve(host: str, port: int, options: dict[str, Any], log: str) -> None:
     def authorize(request: Any) -> bool:
         return primus.options.global_name != "Closed"
 
-    primus.listen(port, host)
+    try:
+        primus.listen(port, host)
+    except OSError:
+        print(0, flush=True)
+        raise
     print(os.getpid(), flush=True)
     primus.serve_forever()
 

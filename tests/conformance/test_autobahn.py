@@ -33,9 +33,18 @@ def python27() -> None:
 @pytest.mark.slow
 @pytest.mark.timeout(autobahn.RUN_SECONDS + 300)
 @pytest.mark.usefixtures("python27")
-@pytest.mark.parametrize("host", ["pywsgi", pytest.param("gunicorn", marks=pytest.mark.soak)])
+@pytest.mark.soak
+@pytest.mark.parametrize("host", ["pywsgi", "gunicorn"])
 def test_a_server_passes_every_case(host: str, tmp_path: Path) -> None:
     assert autobahn.judge(played(host, tmp_path, autobahn.GROUPS)) == []
+
+
+@pytest.mark.conformance
+@pytest.mark.slow
+@pytest.mark.timeout(autobahn.RUN_SECONDS + 300)
+@pytest.mark.usefixtures("python27")
+def test_a_server_passes_all_but_the_heaviest_cases(tmp_path: Path) -> None:
+    assert autobahn.judge(played("pywsgi", tmp_path, autobahn.MOST)) == []
 
 
 @pytest.mark.conformance

@@ -267,7 +267,8 @@ class Requests:
 
     def start_stream(self, exchange: Exchange, start_response: Any, own: list[Header]) -> None:
         """Begin an answer in pieces."""
-        headers = self.complete(exchange, start_response, own)
+        # nginx would keep the pieces until there are enough of them.
+        headers = self.complete(exchange, start_response, [*own, ("X-Accel-Buffering", "no")])
         if exchange.environ.get("SERVER_PROTOCOL") == "HTTP/1.0":
             # Nothing else tells such a client where it ends, and pywsgi would keep the connection.
             hosts.close_after(start_response)

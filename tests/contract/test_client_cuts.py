@@ -28,6 +28,10 @@ FEW, MANY = 2000, 10_000  # messages each way: usually, and under soak
 # in vain.
 WINDOW = 40
 
+# gevent's own pywsgi prints what is raised by a reset in the middle of a head, by its answer to half of one,
+# and by a head that ends with `HTTP/1`.
+PRINTED = ["ConnectionResetError", "BrokenPipeError", "_check_http_version"]
+
 OTHERS = ("own-tls", "pywsgi", "gunicorn")
 
 
@@ -48,9 +52,7 @@ def running() -> Iterator[dict[str, Server]]:
             def __missing__(self, host: str) -> Server:
                 transport = {"response_limit": 4096, "disconnect_delay": 10.0}
                 options = {"transformer": TRANSFORMERS, "transport": {"sockjs": transport}}
-                # gevent's own pywsgi prints what a reset in the middle of a head, or of its answer to half of
-                # one, raises.
-                expected = ["ConnectionResetError", "BrokenPipeError"] if host == "pywsgi" else []
+                expected = PRINTED if host == "pywsgi" else []
                 serving = serve(host, expected=expected, close_timeout=0.4, **options)
                 server = self[host] = stack.enter_context(serving)
                 return server

@@ -116,8 +116,8 @@ def test_heartbeats_pass_a_handler_that_does_not_read(server: Server) -> None:
 def test_dead_peer(host: str) -> None:
     """A client that says nothing is ended after `timeout`, one that pings stays."""
     with serve(host, timeout=1.0, ping_interval=False, close_timeout=0.5) as server:
-        silent, alive = server.spark("idle"), server.spark("idle")
         started = time.monotonic()
+        silent, alive = server.spark("idle"), server.spark("idle")
         ended: float | None = None
         while ended is None and time.monotonic() - started < 6:
             alive.send(text("primus::ping::1"))

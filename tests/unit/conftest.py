@@ -8,6 +8,7 @@ import gevent
 import pytest
 
 from primus_gevent.testing.virtual import VirtualTime
+from tests.unit.fakes import stop_sweeps
 from tests.unit.hub import hub_errors
 
 
@@ -15,6 +16,7 @@ from tests.unit.hub import hub_errors
 def hub_stays_clean() -> Iterator[list[BaseException]]:
     with hub_errors() as errors:
         yield errors
+        stop_sweeps()
     assert errors == []
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Any
+from weakref import WeakSet
 
 import gevent
 
@@ -23,6 +24,16 @@ ENVIRON = {
     "HTTP_USER_AGENT": "test",
     "wsgi.url_scheme": "http",
 }
+
+
+# Whose sparks a test has opened, and left open.
+swept: WeakSet[Primus] = WeakSet()
+
+
+def stop_sweeps() -> None:
+    """No spark of a test that is over is pinged in the next one, where time may pass by the hour."""
+    while swept:
+        swept.pop()._sweep.stop()
 
 
 class FakeConnection:
@@ -109,6 +120,7 @@ def connect(primus: Primus, connection: FakeConnection | None = None, **environ:
     connection = connection or FakeConnection()
     spark = primus.make_spark(connection, RequestRecord({**ENVIRON, **environ}))
     connection.receiver = spark
+    swept.add(primus)
     primus.connect(spark)
     turn(2)
     return spark

@@ -153,7 +153,7 @@ def test_stopped_it_keeps_no_greenlet_and_still_runs() -> None:
     gone = weakref.ref(done[1])
     done.clear()
     del dispatchers
-    assert count() == before
+    assert count() <= before  # those of other tests may go meanwhile
     assert gone() is None
 
 

@@ -18,6 +18,8 @@ __all__ = ["Sweep"]
 
 MIN_STEP_SECONDS = 0.02
 MAX_STEP_SECONDS = 1.0
+# A sweep that is so late had no turn: the process was stopped, or something blocked the loop.
+LATE_SECONDS = 0.5
 
 
 class Sweep:
@@ -77,6 +79,10 @@ class Sweep:
             session = spark = None
             del sparks  # or the last ones would live as long as the sleep
             gevent.sleep(self._step)
+            if clock.monotonic() - now > self._step + LATE_SECONDS:
+                # Nobody is judged by the silence of a time in which nothing was read; once, or a loop that is
+                # always late would keep the dead.
+                gevent.sleep(self._step)
 
     def _look(self, spark: Any, now: float, now_ms: int) -> None:
         connection = spark.socket

@@ -248,6 +248,7 @@ class TestServer {
 
   disconnection(spark) {
     const tag = spark.interop;
+    if (!tag) return; // gone before the original has announced it: on a busy machine
     tag.disconnections += 1;
     tag.sparks.delete(spark.id);
     tag.note('disconnection');

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import gc
+import time
 import weakref
 from typing import Any
 
+import gevent
 import pytest
 
 from primus_gevent import Primus, clock
 from primus_gevent.heartbeat import MAX_STEP_SECONDS, MIN_STEP_SECONDS, Sweep
 from primus_gevent.testing.virtual import VirtualTime
 from tests.unit.fakes import connect
-from tests.unit.hub import turn
+from tests.unit.hub import eventually, turn
 
 
 class World:
@@ -197,3 +199,23 @@ def test_a_parser_that_cannot_ping_does_not_end_the_sweep(virtual: VirtualTime) 
     assert set(errors) == sparks
     assert primus._sweep._greenlet
     primus._sweep.stop()
+
+
+def test_a_process_that_stood_still_hears_its_clients_before_it_judges_them() -> None:
+    primus = Primus(timeout=0.4, ping_interval=False)
+    alive, silent = connect(primus), connect(primus)
+    alive.socket.active = silent.socket.active = False
+    turn()  # the sweep has begun
+
+    def arrives() -> None:
+        alive.socket.active = True
+
+    time.sleep(1.2)  # nothing runs
+    # What came meanwhile is read after the timers that have run out.
+    timer = gevent.get_hub().loop.timer(0.001)
+    timer.start(arrives)
+    eventually(lambda: not silent.writable)
+    assert alive.writable
+    timer.stop()
+    timer.close()
+    primus.destroy()

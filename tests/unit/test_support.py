@@ -47,8 +47,6 @@ def tables(text: str) -> dict[str, Table]:
 def committed() -> dict[str, Table]:
     page = PAGE.read_text("utf-8")
     text = page.partition(matrix.BEGIN)[2].partition(matrix.END)[0]
-    if not text.strip():
-        pytest.skip("the tables have not been made yet: make matrix")
     return tables(text)
 
 

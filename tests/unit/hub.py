@@ -40,6 +40,9 @@ def hub_errors() -> Iterator[list[BaseException]]:
     errors: list[BaseException] = []
 
     def handle_error(context: Any, kind: Any, value: Any, traceback: Any) -> None:
+        if issubclass(kind, hub.SYSTEM_ERROR):
+            type(hub).handle_error(hub, context, kind, value, traceback)
+            return
         errors.append(value if isinstance(value, BaseException) else kind(value))
 
     hub.handle_error = handle_error

@@ -11,10 +11,12 @@ from typing import Any
 
 import gevent
 import pytest
+from gevent.event import Event
 
 from primus_gevent import ConnectionClosed
+from primus_gevent.cli.connect import Conversation
 from tests.unit.cli.running import Runner, serving
-from tests.unit.hub import eventually
+from tests.unit.hub import LIMIT, eventually
 
 QUICK = ("--wait", "0.1")
 
@@ -169,7 +171,7 @@ def test_without_retries_a_lost_connection_is_the_end(run: Runner) -> None:
     assert result.err.splitlines()[-1].startswith("! ")
 
 
-def test_a_lost_connection_comes_back(run: Runner) -> None:
+def test_a_lost_connection_comes_back(run: Runner, monkeypatch: pytest.MonkeyPatch) -> None:
     def service(spark: Any) -> None:
         for message in spark:
             spark.write(message)
@@ -178,14 +180,22 @@ def test_a_lost_connection_comes_back(run: Runner) -> None:
 
     read, write = os.pipe()
 
-    def write_later() -> None:
-        os.write(write, b"before\ncut\n")
-        eventually(lambda: primus.connected)
-        eventually(lambda: not primus.connected)
-        os.write(write, b"behind\n")  # waits for the connection
-        os.close(write)
+    noticed = Event()
 
-    with serving(service) as (primus, url):
+    class Watched(Conversation):
+        def run(self) -> int:
+            self.client.on("close", noticed.set)
+            return super().run()
+
+    monkeypatch.setattr("primus_gevent.cli.connect.Conversation", Watched)
+
+    def write_later() -> None:
+        with os.fdopen(write, "wb", buffering=0) as lines:
+            lines.write(b"before\ncut\n")
+            assert noticed.wait(LIMIT)
+            lines.write(b"behind\n")  # waits for the connection
+
+    with serving(service) as (_, url):
         writing = gevent.spawn(write_later)
         result = run("connect", url, "--wait", "1", stdin=os.fdopen(read))
         writing.get()

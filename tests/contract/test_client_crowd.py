@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, NamedTuple
 
 import gevent
 import pytest
@@ -77,49 +77,65 @@ def test_a_thousand_come_back(name: str, show: Show) -> None:
 
 def play(way: Way, count: int, title: str, show: Show) -> None:
     with Restartable(transformer=way.options["transformer"]) as server:
-        Crowd(way, 10, server).leave()  # what is imported and cached
+        for end in (server.kill, server.terminate):
+            outage(way, 10, server, end)  # what is imported and cached
         with frozen(), hub_errors() as errors, leaves_nothing():
             before = sys.getallocatedblocks()
-            killed, blocks, peak = outage(way, count, server, server.kill)
+            killed = outage(way, count, server, server.kill)
             memory = resident()
-            drained, _, _ = outage(way, count, server, server.terminate)
+            drained = outage(way, count, server, server.terminate)
             grown = resident() - memory
             left = sys.getallocatedblocks() - before
         assert errors == []
-    taken = blocks - before
+    taken = killed.blocks - before
     show(
         f"{title}: how many were back, so many seconds after their server was\n"
-        f"killed and restarted, when each had tried {KILLED_THROWS - 1} times in vain:\n{histogram(killed)}\n"
-        f"drained and restarted, when each had tried once in vain:\n{histogram(drained)}\n"
+        f"killed and restarted, when each had tried {KILLED_THROWS - 1} times in vain:\n"
+        f"{histogram(killed.back)}\n"
+        f"drained and restarted, when each had tried once in vain:\n{histogram(drained.back)}\n"
         f"each took {taken / count:.0f} blocks of memory, and left {left / count:.2f}; the process had "
-        f"{peak >> 20} MB, then {memory >> 20} MB, and after another crowd {grown >> 10} kB more"
+        f"{killed.bytes >> 20} MB, then {memory >> 20} MB, and after another crowd {grown >> 10} kB more"
     )
+    spread_over_time(killed.delays)
+    spread_over_time(drained.delays)
     # Tables of the interpreter's grow, a few bytes for each. The heap keeps some of what a crowd needed, and
     # the next crowd finds room there; a client that is kept takes from 6 to 26 kB.
     assert left < taken // 20 + 1000
     assert grown < 2_000_000 + 3000 * count
 
 
-def outage(
-    way: Way, count: int, server: Restartable, end: Callable[[], None]
-) -> tuple[list[float], int, int]:
-    """A crowd comes, loses its server, gets it back and leaves: when each was back; and while all were there,
-    the blocks of memory that this process had, and its bytes."""
+class Past(NamedTuple):
+    """What came of an outage: the seconds after which each client was back and those before the attempts that
+    succeeded; while all were there, the blocks of memory that this process had, and its bytes."""
+
+    back: list[float]
+    delays: list[float]
+    blocks: int
+    bytes: int
+
+
+def outage(way: Way, count: int, server: Restartable, end: Callable[[], None]) -> Past:
+    """A crowd comes, loses its server, gets it back and leaves."""
+    loop = gevent.get_hub().loop
+    quiet = loop.activecnt
     crowd = Crowd(way, count, server)
-    crowd.talk("before")
-    end()
-    crowd.miss(KILLED_THROWS if end == server.kill else DRAINED_THROWS)
-    crowd.write("meanwhile")
-    server.start()
-    started = monotonic()
-    crowd.read("meanwhile")
-    eventually(lambda: len(crowd.back) >= count, limit=SECONDS)
-    crowd.talk("after")
-    assert crowd.sparks() == count
-    spread_over_time(crowd.delays)
-    there = sys.getallocatedblocks(), resident()
-    crowd.leave()
-    return [moment - started for moment in crowd.back], *there
+    try:
+        crowd.talk("before")
+        end()
+        crowd.miss(KILLED_THROWS if end == server.kill else DRAINED_THROWS)
+        crowd.write("meanwhile")
+        server.start()
+        started = monotonic()
+        crowd.read("meanwhile")
+        eventually(lambda: len(crowd.back) >= count, limit=SECONDS)
+        crowd.talk("after")
+        assert crowd.sparks() == count
+        blocks, memory = sys.getallocatedblocks(), resident()
+    finally:
+        crowd.leave()  # also if it has failed: the next crowd is measured, too
+    # Attempts that were given up may say goodbye to their sessions for some seconds yet.
+    eventually(lambda: loop.activecnt <= quiet)
+    return Past([moment - started for moment in crowd.back], crowd.delays, blocks, memory)
 
 
 class Crowd:
@@ -180,7 +196,7 @@ class Crowd:
 
 def spread_over_time(delays: list[float]) -> None:
     """That the attempts were; when they succeed is a matter of the machine too, which may be busy."""
-    _, bars = counted(delays)
+    bars = Counter(int(seconds / 0.1) for seconds in delays)
     assert len(bars) >= 4
     assert max(bars.values()) < len(delays) * 0.6
 
